@@ -1,0 +1,31 @@
+# make run   the whole thing on this machine, with simulated brokers     make test   the whole test suite
+.PHONY: setup run test check bench faults e2e
+PYTHON ?= python3
+BIN := .venv/bin
+
+setup: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (make PYTHON=python3.12 ...)")'
+	@echo "installing into .venv (a minute or two the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: setup
+	@exec $(BIN)/apex demo
+
+test: setup
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: setup
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/basedpyright --level error
+	@PYTHONPATH=. $(BIN)/lint-imports
+	@$(BIN)/deptry . 2>&1
+	@$(BIN)/squawk --assume-in-transaction --pg-version 15.0 --exclude prefer-robust-stmts,require-timeout-settings,require-lock-timeout,require-statement-timeout migrations/*.sql
+
+bench faults e2e: setup
+	@echo "make $@ comes with a later issue; nothing was run" >&2; exit 1

@@ -1,0 +1,11 @@
+"""APEX Pipeline: every order, trade and fee of Futu and Interactive Brokers, kept, normalized and reconciled.
+
+The rooms, from the bottom up; a room imports only from those above it in this list:
+
+settings, errors   what is configured; what can go wrong
+domain             pure rules: models, instruments, strategies, reconciliation
+brokers | store    the only rooms that know a broker's words | SQL
+reports | live     tables for people | what a live engine imports
+pipeline           the story: ingest, normalize, classify, reconcile, report
+orchestration      the only room that knows Dagster
+"""

@@ -1,0 +1,1 @@
+"""The only room that knows a broker's words; one folder per broker, none imports another."""

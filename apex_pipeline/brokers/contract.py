@@ -1,0 +1,72 @@
+"""What the pipeline needs of a broker.
+
+A broker is three things: a planner (which calls cover these days), a session (make one call, return
+what came back byte for byte and record by record) and a normalizer (records to rows). The planner and
+the normalizer are pure; only a session touches the network.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import date
+from decimal import Decimal
+from typing import Protocol
+
+from apex_pipeline.domain.models import Broker
+from apex_pipeline.domain.records import Account, Ask, Call, Delivery, Done, Normalized, Record
+
+
+class Session(Protocol):
+    """An open connection to a broker. Errors: BrokerUnavailable, BrokerRefused."""
+
+    def accounts(self) -> Sequence[Account]:
+        """The accounts to load, in a stable order; empty when only the answers tell them."""
+        ...
+
+    def fetch(self, call: Call) -> Delivery:
+        """Make one call and return all of it; raises rather than return a part that looks whole."""
+        ...
+
+
+Acquire = Callable[[str], object]
+"""Blocks until the named budget (broker, interface, account) allows one more request."""
+
+
+class BrokerPort(Protocol):
+    """A broker as the pipeline knows it."""
+
+    name: Broker
+    data_types: tuple[str, ...]
+    covering_data_types: tuple[str, ...]
+    """Data types that must all cover a day before it counts as loaded."""
+    final_after_days: int
+    """Days after which the broker no longer changes a business date: a load made later need not be repeated."""
+    fee_data_type: str | None
+    """The data type of `plan_fees` calls, or None where fees arrive with the trades."""
+
+    def connect(self, acquire: Acquire) -> AbstractContextManager[Session]:
+        """Open a session; every request first takes from its budget through `acquire`."""
+        ...
+
+    def plan(self, ask: Ask, accounts: Sequence[Account], done: Sequence[Done]) -> list[Call]:
+        """The fewest calls that cover `ask`, newest days first, leaving out what is `done`."""
+        ...
+
+    def orders_without_fees(self, records: Sequence[Record]) -> list[str]:
+        """Ids of orders among these records that have executions but no settled fee."""
+        ...
+
+    def plan_fees(self, account: Account, order_ids: Sequence[str], ask: Ask) -> list[Call]:
+        """Calls that fetch the fees of these orders; empty where fees arrive with the trades."""
+        ...
+
+    def last_day(self, today: date) -> date:
+        """The newest day that the broker can already tell something final about."""
+        ...
+
+    def seconds(self, calls: Sequence[Call]) -> Decimal:
+        """Predicted wall time of these calls under the broker's limits."""
+        ...
+
+    def normalize(self, records: Sequence[Record]) -> Normalized:
+        """Rows of these records; all records of one order must be given together."""
+        ...

@@ -1,0 +1,122 @@
+"""The front of this folder: `FutuBroker` fulfils `contract.BrokerPort`."""
+
+import re
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from apex_pipeline.brokers.contract import Acquire, Session
+from apex_pipeline.brokers.futu import plan, vocabulary
+from apex_pipeline.brokers.futu.client import Client, Endpoint
+from apex_pipeline.brokers.futu.market_time import HONG_KONG
+from apex_pipeline.brokers.futu.normalize import normalize
+from apex_pipeline.brokers.futu.session import FutuSession, Scope
+from apex_pipeline.domain.models import Broker
+from apex_pipeline.domain.records import Account, Ask, Call, Done, Normalized, Record, RecordKind
+from apex_pipeline.errors import ConfigError
+
+MOST_FEES_PER_CALL = 400
+
+
+@dataclass(frozen=True, slots=True)
+class FutuSettings:
+    """How to reach OpenD and within which limits. `home` is a writable folder for the files of Futu's SDK."""
+
+    home: Path
+    host: str = "127.0.0.1"
+    port: int = 11111
+    rsa_key_file: str | None = None
+    security_firms: tuple[str, ...] = ()
+    acc_ids: tuple[str, ...] = ()
+    requests_per_window: int = 10
+    window_seconds: float = 30
+    batch_fee_size: int = MOST_FEES_PER_CALL
+
+
+def today_in_hong_kong() -> date:
+    """The newest date that a history request asks for."""
+    return datetime.now(HONG_KONG).date()
+
+
+class FutuBroker:
+    """Futu / moomoo, read through OpenD."""
+
+    name: Broker = Broker.FUTU
+    data_types: tuple[str, ...] = plan.DATA_TYPES
+    covering_data_types: tuple[str, ...] = (plan.ORDERS, plan.DEALS)
+    final_after_days: int = plan.FINAL_AFTER_DAYS
+    fee_data_type: str | None = plan.FEES
+
+    def __init__(self, settings: FutuSettings, today: Callable[[], date] = today_in_hong_kong) -> None:
+        """Raises ConfigError for settings that cannot be meant; contacts nobody."""
+        _check(settings)
+        self._settings = settings
+        self._today = today
+
+    @contextmanager
+    def connect(self, acquire: Acquire) -> Generator[Session]:
+        """Open a session; raises BrokerUnavailable within 15 s where OpenD does not answer."""
+        settings = self._settings
+        if settings.rsa_key_file and not Path(settings.rsa_key_file).is_file():
+            raise ConfigError(f"FUTU_RSA_KEY_FILE is {settings.rsa_key_file!r}, which is not a file")
+        client = Client(Endpoint(settings.host, settings.port, settings.rsa_key_file, settings.home.absolute()))
+        scope = Scope(settings.acc_ids, settings.security_firms)
+        try:
+            client.connect()
+            yield FutuSession(client, acquire, scope, settings.window_seconds, self._today)
+        finally:
+            client.close()
+
+    def plan(self, ask: Ask, accounts: Sequence[Account], done: Sequence[Done]) -> list[Call]:
+        """Order and deal calls that cover `ask`, newest days first."""
+        return plan.history_calls(ask, accounts, done)
+
+    def orders_without_fees(self, records: Sequence[Record]) -> list[str]:
+        """Orders with executions whose fee was never told or was still pending (no feeAmount), newest first."""
+        return unpaid(records)
+
+    def plan_fees(self, account: Account, order_ids: Sequence[str], ask: Ask) -> list[Call]:
+        """Batches of fee ids; none for paper accounts."""
+        return plan.fee_calls(account, order_ids, ask, self._settings.batch_fee_size)
+
+    def last_day(self, today: date) -> date:
+        """Futu tells about today as it happens."""
+        return today
+
+    def seconds(self, calls: Sequence[Call]) -> Decimal:
+        """Predicted wall time under the limit per interface and account."""
+        return plan.seconds(calls, self._settings.requests_per_window, Decimal(str(self._settings.window_seconds)))
+
+    def normalize(self, records: Sequence[Record]) -> Normalized:
+        """Rows of these records; all records of one order must be given together."""
+        return normalize(records)
+
+
+def unpaid(records: Sequence[Record]) -> list[str]:
+    """Ids of filled orders without a settled fee, newest first; an order known only by its deals counts."""
+    settled = {r.key for r in records if r.kind is RecordKind.FEES and r.payload.get("feeAmount") is not None}
+    filled = {
+        str(record.order_id): record.business_date
+        for record in records
+        if record.order_id and (record.kind is RecordKind.TRADES or _is_filled(record))
+    }
+    return sorted(filled.keys() - settled, key=lambda order_id: (filled[order_id], order_id), reverse=True)
+
+
+def _is_filled(record: Record) -> bool:
+    return record.kind is RecordKind.ORDERS and bool(record.payload.get("fillQty"))
+
+
+def _check(settings: FutuSettings) -> None:
+    unknown = [name for name in settings.security_firms if name not in vocabulary.SECURITY_FIRMS]
+    if unknown:
+        known = ", ".join(vocabulary.SECURITY_FIRMS)
+        raise ConfigError(f"FUTU_SECURITY_FIRMS names {', '.join(unknown)}; use {known}")
+    bad = [acc_id for acc_id in settings.acc_ids if not re.fullmatch(r"[0-9]+", acc_id)]
+    if bad:
+        raise ConfigError(f"FUTU_ACC_IDS holds {', '.join(bad)}; account ids are whole numbers")
+    if not 1 <= settings.batch_fee_size <= MOST_FEES_PER_CALL:
+        raise ConfigError(f"FUTU_BATCH_FEE_SIZE is {settings.batch_fee_size}; use 1 to {MOST_FEES_PER_CALL}")

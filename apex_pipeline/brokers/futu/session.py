@@ -1,0 +1,207 @@
+"""One open session with OpenD: its accounts, and each planned call as one delivery.
+
+Retries: a broken connection is replaced and the request repeated once; a rate limit waits out a full
+window; a history window that gets no answer in time is cut down to one day. What is left raises.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from apex_pipeline.brokers.contract import Acquire
+from apex_pipeline.brokers.futu import plan, records, vocabulary, wire
+from apex_pipeline.brokers.futu.client import Answer, AnswerTimedOut, Client, ConnectionLost, NotOffered, RateLimited
+from apex_pipeline.brokers.futu.records import Reading
+from apex_pipeline.domain.records import ALL_MARKETS, Account, Call, Covered, Delivery, Document, Record
+from apex_pipeline.errors import BrokerRefused, BrokerUnavailable
+
+RATE_LIMIT_WAITS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which accounts of the login are wanted; empty tuples mean all REAL accounts of all firms."""
+
+    acc_ids: tuple[str, ...] = ()
+    security_firms: tuple[str, ...] = ()
+
+    def wants(self, row: dict[str, Any]) -> bool:
+        """Whether a TrdAcc row is to be loaded; a paper or IPO account only when it is named."""
+        if self.acc_ids:
+            return row["accID"] in self.acc_ids
+        if row.get("trdEnv") != vocabulary.REAL or row.get("accRole") == vocabulary.IPO_ROLE:
+            return False
+        firm = row.get("securityFirm", 0)
+        return not self.security_firms or firm in (0, *(vocabulary.SECURITY_FIRMS[n] for n in self.security_firms))
+
+
+@dataclass(slots=True)
+class FutuSession:
+    """A session; see `contract.Session`. `today` bounds what is asked for."""
+
+    client: Client
+    acquire: Acquire
+    scope: Scope
+    window_seconds: float
+    today: Callable[[], date]
+    _order_dates: dict[tuple[str, str], date] = field(default_factory=dict)
+    _extended_ids: dict[str, str] = field(default_factory=dict)
+    _fee_batches: dict[tuple[Any, ...], dict[int, int]] = field(default_factory=dict)
+
+    def accounts(self) -> Sequence[Account]:
+        """The wanted accounts, DISABLED ones included; raises BrokerRefused where there is none to load."""
+        self.client.connect()
+        listed = {row["accID"]: row for row in reversed(self.client.accounts) if "accID" in row}
+        missing = [acc_id for acc_id in self.scope.acc_ids if acc_id not in listed]
+        if missing:
+            raise BrokerRefused(
+                f"FUTU_ACC_IDS names {', '.join(missing)}, which this login does not have;"
+                f" it has {', '.join(sorted(listed)) or 'no account'}"
+            )
+        wanted = [_account(row) for row in listed.values() if self.scope.wants(row)]
+        if not wanted:
+            raise BrokerRefused(
+                "this Futu login lists no REAL account to load: check the login of OpenD and FUTU_SECURITY_FIRMS,"
+                " or name paper accounts in FUTU_ACC_IDS"
+            )
+        return sorted(wanted, key=lambda account: account.account_id)
+
+    def fetch(self, call: Call) -> Delivery:
+        """Make one call. What Futu does not offer for the account is a note without coverage, not an error."""
+        row = self._row(call.account_id)
+        try:
+            return self._fees(call, row) if call.data_type == plan.FEES else self._history(call, row)
+        except NotOffered as refusal:
+            return Delivery((), (), (), (), (f"{call} is not offered by Futu: {refusal}",))
+        except BrokerRefused as refusal:
+            if call.data_type == plan.FEES and row.get("securityFirm") == vocabulary.FUTU_CANADA:
+                return Delivery((), (), (), (), (f"{call} is not offered by Moomoo Canada: {refusal}",))
+            raise BrokerRefused(f"OpenD refused {call}: {refusal}") from refusal
+
+    def _row(self, account_id: str | None) -> dict[str, Any]:
+        self.client.connect()
+        row = next((row for row in self.client.accounts if row.get("accID") == account_id), None)
+        if row is None:
+            raise BrokerRefused(f"this Futu login has no account {account_id}: check FUTU_ACC_IDS and OpenD's login")
+        return row
+
+    def _history(self, call: Call, row: dict[str, Any]) -> Delivery:
+        reading, documents = Reading(), list[Document]()
+        for document, part in self._windows(call, row, (call.from_date, call.to_date)):
+            documents.append(document)
+            reading.merge(part)
+        found = list(reading.records.values())
+        inside = [record for record in found if call.from_date <= record.business_date <= call.to_date]
+        covered = _covered(call, inside)
+        return Delivery(documents, found, reading.rejects, (covered,))
+
+    def _windows(
+        self, call: Call, row: dict[str, Any], days: tuple[date, date], *, smaller_helps: bool = False
+    ) -> list[tuple[Document, Reading]]:
+        """The answers for these days, older days first where the window had to be cut.
+
+        The first cut asks for the newest day alone: if even that is not answered, OpenD is dead and
+        cutting further would only take time; if it is, the rest is halved as often as needed.
+        """
+        first, last = days
+        begin, end = plan.requested_dates(first, last, self.today())
+        conditions: dict[str, Any] = {"beginTime": f"{begin} 00:00:00", "endTime": f"{end} 23:59:59"}
+        if call.market != ALL_MARKETS:
+            conditions["filterMarket"] = plan.MARKET_NUMBERS[call.market]
+        try:
+            document, answer = self._request(call, {"header": _header(row), "filterConditions": conditions})
+        except AnswerTimedOut as error:
+            if first == last:
+                raise BrokerUnavailable(f"{call}: even {first} alone was not answered: {error}") from error
+            parts = plan.halves(first, last) if smaller_helps else plan.newest_day_and_halves(first, last)
+            answers = [self._windows(call, row, part, smaller_helps=True) for part in parts]
+            return [answer for part in reversed(answers) for answer in part]
+        return [(document, self._read_history(call, answer))]
+
+    def _read_history(self, call: Call, answer: Answer) -> Reading:
+        account_id = call.account_id or ""
+        if call.data_type == plan.DEALS:
+            return records.deals(account_id, answer.rows, self._extended_ids)
+        reading = records.orders(account_id, answer.rows)
+        for key, record in reading.records.items():
+            self._order_dates[account_id, key] = record.business_date
+            self._extended_ids[str(record.payload.get("orderID"))] = key
+        return reading
+
+    def _fees(self, call: Call, row: dict[str, Any]) -> Delivery:
+        c2s = {"header": _header(row), "orderIdExList": list(call.ids)}
+        try:
+            document, answer = self._request(call, c2s)
+        except AnswerTimedOut:
+            document, answer = self._request(call, c2s)
+        account_id = call.account_id or ""
+        dates = {key: day for (account, key), day in self._order_dates.items() if account == account_id}
+        reading = records.fees(account_id, answer.rows, dates, call.from_date)
+        missing = [order_id for order_id in call.ids if order_id not in reading.records]
+        notes = [f"{len(missing)} of {len(call.ids)} asked fees were not returned for {account_id}"] if missing else []
+        found = list(reading.records.values())
+        return Delivery([document], found, reading.rejects, self._covered_by_fees(call, len(found)), notes)
+
+    def _covered_by_fees(self, call: Call, count: int) -> Sequence[Covered]:
+        """The asked days, once the last missing batch of them has come."""
+        if not isinstance(call, plan.FeeCall):
+            return ()
+        days = (call.account_id, call.market, call.from_date, call.to_date, call.batches)
+        counts = self._fee_batches.setdefault(days, {})
+        counts[call.batch] = count
+        if len(counts) < call.batches:
+            return ()
+        total = sum(counts.values())
+        return (Covered(call.account_id or "", call.data_type, call.market, call.from_date, call.to_date, total),)
+
+    def _request(self, call: Call, c2s: dict[str, Any]) -> tuple[Document, Answer]:
+        interface = plan.INTERFACES[call.data_type]
+        answer = self._answer(interface, plan.budget(call.data_type, call.account_id or ""), c2s)
+        request = {"interface": interface, "protoID": wire.PROTOCOL_IDS[interface], "c2s": c2s}
+        return Document(interface, request, answer.content, answer.media_type, answer.received_at), answer
+
+    def _answer(self, interface: str, budget: str, c2s: dict[str, Any]) -> Answer:
+        waits, replaced = 0, False
+        while True:
+            self.acquire(budget)
+            try:
+                return self.client.query(interface, c2s)
+            except RateLimited as error:
+                waits += 1
+                if waits > RATE_LIMIT_WAITS:
+                    raise BrokerUnavailable(f"OpenD still limits {interface} after {waits} tries: {error}") from error
+                time.sleep(self.window_seconds)
+            except ConnectionLost:
+                if replaced:
+                    raise
+                replaced = True
+
+
+def _header(row: dict[str, Any]) -> dict[str, Any]:
+    markets = row.get("trdMarketAuthList") or [0]
+    return {"trdEnv": row.get("trdEnv", vocabulary.REAL), "accID": row["accID"], "trdMarket": markets[0]}
+
+
+def _account(row: dict[str, Any]) -> Account:
+    paper = row.get("trdEnv") == vocabulary.SIMULATE
+    return Account(
+        account_id=row["accID"],
+        markets=tuple(vocabulary.TRD_MARKETS.get(n, str(n)) for n in row.get("trdMarketAuthList", ())),
+        environment="SIMULATE" if paper else "REAL",
+        status="DISABLED" if row.get("accStatus") == vocabulary.DISABLED_ACCOUNT else "ACTIVE",
+        has_trades=not paper,
+    )
+
+
+def _covered(call: Call, inside: Sequence[Record]) -> Covered:
+    return Covered(
+        call.account_id or "",
+        call.data_type,
+        call.market,
+        call.from_date,
+        call.to_date,
+        len(inside),
+        records.newest_instant(inside),
+    )

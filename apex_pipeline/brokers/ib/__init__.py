@@ -1,0 +1,1 @@
+"""Interactive Brokers: the Flex Web Service and its statements."""

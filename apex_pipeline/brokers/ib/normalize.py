@@ -1,0 +1,84 @@
+"""Records to rows: the one function that knows how Flex trades, orders and fees belong together. Pure."""
+
+from collections.abc import Sequence
+
+from apex_pipeline.brokers.ib.attributes import Attributes
+from apex_pipeline.brokers.ib.fees import fees_of
+from apex_pipeline.brokers.ib.orders import Execution, orders_of
+from apex_pipeline.brokers.ib.reversals import reversed_records
+from apex_pipeline.brokers.ib.symbols import instrument_of
+from apex_pipeline.brokers.ib.trades import order_uid, trade_of
+from apex_pipeline.domain.models import Instrument
+from apex_pipeline.domain.records import Normalized, Record, RecordKind, Reject
+from apex_pipeline.errors import UnknownPayload
+
+
+def normalize(records: Sequence[Record]) -> Normalized:
+    """Rows of these records; all records of one order, and originals of cancels, must be given together.
+
+    The result does not depend on the order of the records. What no rule can read is in `rejects`.
+    """
+    current = _newest(records)
+    result = Normalized()
+    executions = _executions([item for item in current if item.kind is RecordKind.TRADES], result)
+    result.trades.extend(item.trade for item in executions)
+    order_rows = {
+        uid: item for item in current if item.kind is RecordKind.ORDERS and (uid := order_uid(Attributes(item)))
+    }
+    result.orders.extend(orders_of(executions, order_rows))
+    for record in current:
+        if record.kind is RecordKind.FEES:
+            try:
+                result.fees.extend(list(fees_of(record)))
+            except UnknownPayload as error:
+                result.rejects.append(_reject(record, error))
+    return result
+
+
+def _newest(records: Sequence[Record]) -> list[Record]:
+    """One record per key, the version IB wrote last, in an order that depends on the keys only."""
+    newest: dict[tuple[str, str, str], Record] = {}
+    for record in records:
+        key = (record.kind, record.account_id, record.key)
+        known = newest.get(key)
+        if known is None or _written(record) >= _written(known):
+            newest[key] = record
+    return [newest[key] for key in sorted(newest, key=lambda key: (key[0], key[1], len(key[2]), key[2]))]
+
+
+def _written(record: Record) -> str:
+    return record.generated_at.isoformat() if record.generated_at else ""
+
+
+def _executions(records: Sequence[Record], result: Normalized) -> list[Execution]:
+    """Trade rows and their records; fills `result.instruments` and `result.rejects`."""
+    taken_back = reversed_records(records)
+    found: dict[str, Execution] = {}
+    instruments: dict[str, Instrument] = {}
+    for record in records:
+        try:
+            named = instrument_of(Attributes(record))
+            trade = trade_of(record, named, taken_back)
+        except UnknownPayload as error:
+            result.rejects.append(_reject(record, error))
+            continue
+        known = found.setdefault(trade.trade_uid, Execution(trade, record))
+        if known.record is not record:
+            text = f"row {record.key} repeats the execution id of row {known.record.key}"
+            result.rejects.append(_reject(record, UnknownPayload("same_execution", text)))
+            continue
+        instruments[named.instrument.symbol] = named.instrument
+    result.instruments.extend(instruments.values())
+    return list(found.values())
+
+
+def _reject(record: Record, error: UnknownPayload) -> Reject:
+    return Reject(
+        record.kind,
+        record.account_id,
+        record.key,
+        record.business_date,
+        error.reason_code,
+        str(error),
+        record.payload,
+    )

@@ -1,0 +1,126 @@
+"""Interactive Brokers as the pipeline knows it: plan windows, fetch statements, normalize their records."""
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+from apex_pipeline.brokers.contract import Acquire, Session
+from apex_pipeline.brokers.ib import plan as planning
+from apex_pipeline.brokers.ib.delivery import DATA_TYPE, deliver
+from apex_pipeline.brokers.ib.flex_client import FlexClient, Window
+from apex_pipeline.brokers.ib.normalize import normalize
+from apex_pipeline.brokers.ib.settings import IbSettings, check_credentials, check_endpoint
+from apex_pipeline.brokers.ib.transport import silent_loggers
+from apex_pipeline.domain.models import Broker
+from apex_pipeline.domain.records import Account, Ask, Call, Delivery, Done, Normalized, Record
+from apex_pipeline.errors import BrokerRefused, UnknownPayload
+
+
+class IbBroker:
+    """The Flex side of Interactive Brokers. ConfigError if the endpoint would show the token to others.
+
+    The token and the query id are needed, and checked, only to connect.
+    """
+
+    name: Broker = Broker.IB
+    data_types: tuple[str, ...] = (DATA_TYPE,)
+    covering_data_types: tuple[str, ...] = (DATA_TYPE,)
+    final_after_days: int = planning.FINAL_AFTER_DAYS
+    fee_data_type: str | None = None
+
+    def __init__(self, settings: IbSettings, sleep: Callable[[float], None] = time.sleep) -> None:
+        check_endpoint(settings)
+        self.settings: IbSettings = settings
+        self._sleep: Callable[[float], None] = sleep
+
+    @property
+    def budget(self) -> str:
+        """The name of this token's request budget; allows `settings.requests_per_minute`."""
+        return self.settings.budget
+
+    def check(self) -> None:
+        """Nothing, or ConfigError: everything that can be known before a connection."""
+        check_credentials(self.settings)
+
+    def connect(self, acquire: Acquire) -> AbstractContextManager[Session]:
+        """A session; ConfigError if token or query id are missing."""
+        self.check()
+        return self._session(acquire)
+
+    @contextmanager
+    def _session(self, acquire: Acquire) -> Generator[Session]:
+        client = FlexClient(self.settings, acquire, sleep=self._sleep)
+        with silent_loggers(self.settings.secret):
+            try:
+                yield FlexSession(client)
+            finally:
+                client.close()
+
+    def plan(self, ask: Ask, accounts: Sequence[Account], done: Sequence[Done]) -> list[Call]:  # noqa: ARG002
+        """The fewest windows that cover `ask`, newest first, leaving out what is done; see `plan.plan`."""
+        return planning.plan(ask, done)
+
+    def orders_without_fees(self, records: Sequence[Record]) -> list[str]:  # noqa: ARG002
+        """None: fees arrive with the trades."""
+        return []
+
+    def plan_fees(self, account: Account, order_ids: Sequence[str], ask: Ask) -> list[Call]:  # noqa: ARG002
+        """Nothing: fees arrive with the trades."""
+        return []
+
+    def last_day(self, today: date) -> date:
+        """Yesterday."""
+        return planning.last_day(today)
+
+    def seconds(self, calls: Sequence[Call]) -> Decimal:
+        """Predicted wall time of these calls under IB's limits."""
+        return planning.seconds(calls, self.settings.seconds_per_call())
+
+    def normalize(self, records: Sequence[Record]) -> Normalized:
+        """Rows of these records; see `normalize.normalize`."""
+        return normalize(records)
+
+
+@dataclass(frozen=True, slots=True)
+class FlexSession:
+    """An open conversation with the Flex Web Service."""
+
+    client: FlexClient
+
+    def accounts(self) -> Sequence[Account]:
+        """None: each statement says which account it belongs to."""
+        return ()
+
+    def fetch(self, call: Call) -> Delivery:
+        """The statements of one window, all accounts of the query. BrokerUnavailable, BrokerRefused.
+
+        Where IB says that there is no statement, the delivery is empty, covers nothing and says so.
+        """
+        window = Window(call.from_date, call.to_date)
+        content = self.client.statement(window)
+        if content is None:
+            return _nothing(window)
+        settings = self.client.settings
+        request = {
+            "service": "GetStatement",
+            "version": "3",
+            "query_id": settings.query_id.strip(),
+            "fd": f"{window.from_date:%Y%m%d}",
+            "td": f"{window.to_date:%Y%m%d}",
+        }
+        try:
+            return deliver(content, request, datetime.now(UTC), window)
+        except UnknownPayload as error:
+            refusal = f"the statement of {window} cannot be read: {error}; check IB_FLEX_URL and IB_FLEX_QUERY_ID"
+        raise BrokerRefused(refusal)
+
+
+def _nothing(window: Window) -> Delivery:
+    note = (
+        f"Interactive Brokers has no statement for {window} (1003): either nothing happened on these days "
+        "or they are not published yet; they stay open and are asked for again"
+    )
+    return Delivery((), (), (), (), (note,))

@@ -1,0 +1,47 @@
+"""The brokers there are, made from settings. A third one is one folder and its lines here."""
+
+from pathlib import Path
+
+from apex_pipeline import settings
+from apex_pipeline.brokers.contract import BrokerPort
+from apex_pipeline.brokers.futu.port import FutuBroker, FutuSettings
+from apex_pipeline.brokers.ib.port import IbBroker
+from apex_pipeline.brokers.ib.settings import IbSettings
+
+FLEX_WINDOW_SECONDS = 60.0
+
+
+def futu_port(configured: settings.FutuSettings, home: Path) -> BrokerPort:
+    """Futu as configured; raises ConfigError for settings that cannot be meant."""
+    return FutuBroker(
+        FutuSettings(
+            home=home / "futu",
+            host=configured.host,
+            port=configured.port,
+            rsa_key_file=configured.rsa_key_file,
+            security_firms=configured.security_firms,
+            acc_ids=configured.acc_ids,
+            requests_per_window=configured.requests_per_window,
+            window_seconds=configured.window_seconds,
+            batch_fee_size=configured.batch_fee_size,
+        )
+    )
+
+
+def ib_port(configured: settings.IbSettings) -> BrokerPort:
+    """Interactive Brokers' Flex Web Service as configured; raises ConfigError for settings that cannot be meant."""
+    return IbBroker(
+        IbSettings(
+            flex_url=configured.flex_url,
+            token=configured.token or "",
+            query_id=configured.query_id or "",
+            poll_seconds=configured.poll_seconds,
+            requests_per_minute=configured.requests_per_minute,
+        )
+    )
+
+
+def normalizing_ports() -> tuple[BrokerPort, ...]:
+    """Both brokers, to normalize what is stored: needs no connection and no credentials."""
+    defaults = settings.load(environ={})
+    return futu_port(defaults.futu, defaults.home), ib_port(defaults.ib)

@@ -1,0 +1,204 @@
+"""The verbs. Each reads its settings, opens what it needs, calls one function and ends with an exit code."""
+
+import json
+import sys
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from apex_pipeline import settings
+from apex_pipeline.cli import doctor as doctors
+from apex_pipeline.cli.console import DONE, errors_in_one_line, out, say, show
+from apex_pipeline.cli.demo import DemoWish, serve
+from apex_pipeline.cli.demo import demo as run_demo
+from apex_pipeline.cli.loading import Wish, load, show_plan, tell
+from apex_pipeline.cli.opening import opened, require_brokers, with_dagster
+from apex_pipeline.cli.simulate import Service
+from apex_pipeline.cli.simulate import simulate as run_simulator
+from apex_pipeline.cli.status import status_of, tell_status
+from apex_pipeline.domain.records import ALL_MARKETS
+from apex_pipeline.errors import ConfigError
+from apex_pipeline.reports.export import Format, write_report
+from apex_pipeline.reports.tables import report_tables
+
+app = typer.Typer(
+    name="apex",
+    help="Every order, trade and fee of Futu and Interactive Brokers: kept, normalized, reconciled.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")]
+Port = Annotated[int, typer.Option(help="Port of the Dagster UI on 127.0.0.1.", min=1, max=65535)]
+
+
+class BrokerChoice(StrEnum):
+    FUTU = "futu"
+    IB = "ib"
+    ALL = "all"
+
+
+@app.command()
+def demo(
+    leave: Annotated[bool, typer.Option("--exit", help="End after the report.")] = False,
+    orders: Annotated[int, typer.Option(help="Orders per broker.", min=1, max=200_000)] = 2000,
+    days: Annotated[int, typer.Option(help="Days of history.", min=1, max=1400)] = 365,
+    seed: Annotated[int, typer.Option(help="The same seed invents the same trades.")] = 1,
+    port: Port = 3000,
+    with_faults: Annotated[bool, typer.Option(help="Plant a few errors, to see checks fail.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Simulate both brokers, load a year through Dagster, print the report and serve the UI."""
+    with errors_in_one_line(debug=debug):
+        code = run_demo(settings.load(), DemoWish(orders, days, seed, port, leave, with_faults))
+    raise typer.Exit(code)
+
+
+@app.command()
+def up(port: Port = 3000, debug: Debug = False) -> None:
+    """Load what is missing from the configured brokers and serve the Dagster UI."""
+    with errors_in_one_line(debug=debug):
+        configured = settings.load()
+        require_brokers(configured)
+        with opened(configured, writing=True) as found:
+            with_dagster(found)
+            outcomes, _, _ = load(Wish(configured.brokers), found)
+            tell(outcomes, configured.brokers)
+            serve(found, port)
+
+
+@app.command()
+def migrate(
+    to: Annotated[int | None, typer.Option(help="Stop at this migration.")] = None,
+    status: Annotated[bool, typer.Option("--status", help="Show what is applied and change nothing.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Bring the database to the current schema."""
+    with errors_in_one_line(debug=debug), opened(settings.load(), writing=False, migrated=False) as found:
+        applied = [] if status else found.migrations.run(to)
+        for migration in found.migrations.status():
+            state = f"applied {migration.applied_at:%Y-%m-%d %H:%M:%SZ}" if migration.applied_at else "pending"
+            out.print(f"{migration.version:03d} {migration.name}: {state}", markup=False)
+        if not status:
+            out.print(f"{len(applied)} applied now", markup=False)
+
+
+@app.command()
+def backfill(
+    broker: Annotated[BrokerChoice | None, typer.Option(help="Default: the configured brokers.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
+    market: Annotated[str, typer.Option(help="Only this market of Futu: US, HK, …")] = ALL_MARKETS,
+    days: Annotated[int | None, typer.Option(help="The newest N days.", min=1)] = None,
+    from_date: Day = None,
+    to_date: Day = None,
+    full_reload: Annotated[bool, typer.Option(help="Read the whole look-back again.")] = False,
+    force: Annotated[bool, typer.Option(help="Also ask for days that are finished.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Print the plan; ask and write nothing.")] = False,
+    config: Annotated[Path | None, typer.Option(help="Another apex.yaml.", exists=True, dir_okay=False)] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Load history and everything that follows from it; without a range, what is missing."""
+    with errors_in_one_line(debug=debug):
+        configured = settings.load(config_file=config)
+        brokers = configured.brokers if broker in (None, BrokerChoice.ALL) else (broker.value,)
+        dates = _day("--from-date", from_date), _day("--to-date", to_date)
+        wish = Wish(brokers, account, market, days, *dates, full_reload, force)
+        if not dry_run:
+            require_brokers(configured, brokers)
+        code = _backfill(wish, configured, dry_run=dry_run, as_json=as_json)
+    raise typer.Exit(code)
+
+
+def _backfill(wish: Wish, configured: settings.Settings, *, dry_run: bool, as_json: bool) -> int:
+    with opened(configured, writing=True) as found:
+        if dry_run:
+            show_plan(wish, found)
+            return DONE
+        with_dagster(found)
+        outcomes, _, _ = load(wish, found)
+        return tell(outcomes, wish.brokers, as_json=as_json)
+
+
+@app.command()
+def status(as_json: Json = False, debug: Debug = False) -> None:
+    """Show coverage, watermarks, open breaks and quarantine."""
+    with errors_in_one_line(debug=debug), opened(settings.load(), writing=False) as found:
+        told = status_of(found)
+        if as_json:
+            out.print_json(json.dumps(told, default=str))
+        else:
+            tell_status(told)
+
+
+@app.command()
+def doctor(as_json: Json = False, debug: Debug = False) -> None:
+    """Try every configured connection and say what to mend."""
+    with errors_in_one_line(debug=debug):
+        findings = doctors.examine(settings.load())
+        if as_json:
+            out.print_json(json.dumps([finding.as_json() for finding in findings]))
+        for finding in () if as_json else findings:
+            out.print(str(finding), markup=False)
+    raise typer.Exit(DONE if all(finding.well for finding in findings) else 1)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path | None, typer.Option("--out", help="Write files here instead of printing.")] = None,
+    form: Annotated[str, typer.Option("--format", help="html, csv or parquet.")] = "html",
+    debug: Debug = False,
+) -> None:
+    """Print the report, or write it as files."""
+    with errors_in_one_line(debug=debug), opened(settings.load(), writing=False) as found:
+        tables = report_tables(found.db)
+        if folder is None:
+            for table in tables:
+                show(table)
+            return
+        for path in write_report(tables, folder, _form(form)):
+            out.print(str(path), markup=False)
+
+
+@app.command()
+def simulate(
+    service: Annotated[Service, typer.Argument(help="Which broker service.")],
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 0,
+    seed: Annotated[int, typer.Option()] = 1,
+    orders: Annotated[int, typer.Option(min=1, max=200_000)] = 2000,
+    days: Annotated[int, typer.Option(min=1, max=1400)] = 365,
+    debug: Debug = False,
+) -> None:
+    """Run one simulator alone, in the foreground."""
+    with errors_in_one_line(debug=debug):
+        run_simulator(service, port, seed, orders, days)
+
+
+def _day(option: str, text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ConfigError(f"{option} is {text!r}; it must be a date like 2026-01-31") from None
+
+
+def _form(text: str) -> Format:
+    match text:
+        case "html" | "csv" | "parquet":
+            return text
+        case _:
+            raise ConfigError(f"--format is {text!r}; it is html, csv or parquet")
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """The console script."""
+    try:
+        return app(arguments)
+    except KeyboardInterrupt:
+        say("stopped")
+        sys.exit(130)

@@ -1,0 +1,86 @@
+"""Output for people: one clear line for an error, a progress bar on a terminal, plain text elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from apex_pipeline.errors import ApexError, ConfigError
+from apex_pipeline.pipeline import Observe
+from apex_pipeline.reports.tables import ReportTable, cell
+
+out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+DONE, UNFINISHED, USAGE = 0, 1, 2
+SECONDS_BETWEEN_PLAIN_LINES = 2.0
+ROWS_SHOWN = 20
+
+
+@contextmanager
+def errors_in_one_line(*, debug: bool = False) -> Generator[None]:
+    """Say what went wrong and end with the exit code of its kind; a traceback only when asked for."""
+    try:
+        yield
+    except ApexError as error:
+        if debug:
+            raise
+        err.print(f"apex: {error}", markup=False)
+        raise typer.Exit(USAGE if isinstance(error, ConfigError) else UNFINISHED) from None
+
+
+@contextmanager
+def progress() -> Generator[Observe]:
+    """An observer that shows a bar on a terminal, and a line now and then elsewhere."""
+    if not err.is_terminal:
+        yield _plain_lines()
+        return
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=err, transient=True
+    ) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None)
+
+
+def _plain_lines() -> Callable[[str, int, int], None]:
+    last = 0.0
+
+    def observe(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SECONDS_BETWEEN_PLAIN_LINES:
+            last = time.monotonic()
+            err.print(f"  {what}{f' ({done + 1} of {total})' if total else ''}", markup=False)
+
+    return observe
+
+
+def say(text: str) -> None:
+    """One line of progress on stderr, so that stdout holds results only."""
+    err.print(text, markup=False)
+
+
+def show(table: ReportTable, most: int = ROWS_SHOWN) -> None:
+    """Print a table, cut to `most` rows with a line that says so."""
+    out.print(f"\n{table.title}", style="bold", markup=False)
+    if not table.rows:
+        out.print(f"  {table.note}", markup=False)
+        return
+    out.print(_grid(table.columns, table.rows[:most]))
+    if len(table.rows) > most:
+        out.print(f"  … and {len(table.rows) - most} more", markup=False)
+
+
+def _grid(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Table:
+    grid = Table(box=None, padding=(0, 2), show_edge=False)
+    for column in columns:
+        numeric = all(not isinstance(row[column], str) for row in rows)
+        grid.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(cell(row[column]) for column in columns))
+    return grid

@@ -1,0 +1,89 @@
+"""Opens what a verb needs: settings, the database (embedded or given), migrations, Dagster's home."""
+
+import signal
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+from apex_pipeline import settings
+from apex_pipeline.errors import ConfigError
+from apex_pipeline.orchestration.home import prepare
+from apex_pipeline.settings import PROJECT_DIR, Settings, sibling_database
+from apex_pipeline.store.create import ensure_database
+from apex_pipeline.store.db import Database
+from apex_pipeline.store.embedded import EmbeddedServer
+from apex_pipeline.store.migrate import MigrationRunner
+
+MIGRATIONS = PROJECT_DIR / "migrations"
+EMBEDDED_DATABASE = "apex"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open business database and the settings with its URL filled in."""
+
+    settings: Settings
+    db: Database
+    dagster_url: str
+
+    @property
+    def migrations(self) -> MigrationRunner:
+        """The runner of this project's migrations."""
+        return MigrationRunner(self.db, MIGRATIONS)
+
+
+@contextmanager
+def opened(configured: Settings, *, writing: bool, migrated: bool = True) -> Generator[Opened]:
+    """The database of these settings; a writing verb first creates it and applies what is pending.
+
+    The embedded PostgreSQL runs for as long as somebody uses it. `migrated`: whether a reading verb needs
+    the current schema.
+    """
+    _end_on_sigterm()
+    with ExitStack() as stack:
+        url = configured.database_url or stack.enter_context(_embedded(configured))
+        complete = replace(configured, database_url=url)
+        settings.export(complete)
+        if writing or not configured.database_url:
+            ensure_database(url)
+        db = stack.enter_context(Database(url))
+        db.connect()
+        found = Opened(complete, db, configured.dagster_database_url or sibling_database(url))
+        if writing:
+            found.migrations.run()
+        elif migrated:
+            found.migrations.require_current()
+        yield found
+
+
+def with_dagster(found: Opened) -> None:
+    """Make Dagster's home and storage ready for this process and its children."""
+    ensure_database(found.dagster_url)
+    prepare(found.settings.home, found.dagster_url)
+
+
+def require_brokers(configured: Settings, brokers: Sequence[str] | None = None) -> None:
+    """Raise ConfigError, before any connection, for credentials that are missing."""
+    missing = [
+        name
+        for name, value in (("IB_FLEX_TOKEN", configured.ib.token), ("IB_FLEX_QUERY_ID", configured.ib.query_id))
+        if "ib" in (brokers or configured.brokers) and not value
+    ]
+    if missing:
+        raise ConfigError(f"{' and '.join(missing)} must be set (or leave IB out: APEX_BROKERS=futu)")
+
+
+@contextmanager
+def _embedded(configured: Settings) -> Generator[str]:
+    with EmbeddedServer(configured.home) as server:
+        yield server.url(EMBEDDED_DATABASE)
+
+
+def _end_on_sigterm() -> None:
+    """SIGTERM ends like Ctrl-C: what was started is stopped."""
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(_signal: int, _frame: object) -> None:
+    sys.exit(128 + signal.SIGTERM)

@@ -1,0 +1,5 @@
+"""The Dagster code location."""
+
+from apex_pipeline.orchestration.location import definitions
+
+defs = definitions()

@@ -1,0 +1,255 @@
+"""The life of a break: one row per disagreement, the same row however often it is found.
+
+Here belong the identity of a break, what a check hands over, and the rule by which one run of checks
+changes the rows of the runs before. The checks themselves are queries and live in the store.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+from apex_pipeline.domain.models import Broker
+
+NOTES = "notes"
+"""The key of `evidence` that belongs to the break's history and outlives what one run finds."""
+
+_EPOCH_MONDAY = date(1970, 1, 5)
+
+
+class Severity(StrEnum):
+    ERROR = "ERROR"
+    WARN = "WARN"
+    INFO = "INFO"
+
+
+class BreakState(StrEnum):
+    """OPEN: fails now. EXPLAINED: a rule or person accounts for all of it. ACCEPTED: signed off. CLOSED: agrees."""
+
+    OPEN = "OPEN"
+    EXPLAINED = "EXPLAINED"
+    ACCEPTED = "ACCEPTED"
+    CLOSED = "CLOSED"
+
+
+class CheckName(StrEnum):
+    """The sentence that a check proves; also the name of the Dagster check."""
+
+    ORDER_FILLED_QUANTITY_IS_THE_SUM_OF_ITS_TRADES = "order_filled_quantity_is_the_sum_of_its_trades"
+    EVERY_FILLED_ORDER_HAS_ITS_FEES = "every_filled_order_has_its_fees"
+    RAW_IS_NORMALIZED_PLUS_QUARANTINED = "raw_is_normalized_plus_quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check in words. `check_id` is its number in the catalogue of checks (A coverage, B orders and fees)."""
+
+    name: CheckName
+    check_id: str
+    severity: Severity
+    description: str
+
+
+CHECKS: Mapping[CheckName, Check] = {
+    check.name: check
+    for check in (
+        Check(
+            CheckName.ORDER_FILLED_QUANTITY_IS_THE_SUM_OF_ITS_TRADES,
+            "B01",
+            Severity.ERROR,
+            "The filled quantity of every order equals the sum of its effective trades, leg by leg for a combination.",
+        ),
+        Check(
+            CheckName.EVERY_FILLED_ORDER_HAS_ITS_FEES,
+            "B05",
+            Severity.ERROR,
+            "Every order with a fill has at least one fee record; a fee of zero is a record, absence is not.",
+        ),
+        Check(
+            CheckName.RAW_IS_NORMALIZED_PLUS_QUARANTINED,
+            "A09",
+            Severity.ERROR,
+            "Every raw record of a day became a normalized row or stands in quarantine.",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check says about one subject that does not hold.
+
+    `subject` names the row, instrument or day in question; `business_date` None means "not bound to a
+    day". Units of `expected` and `actual` are the check's; `currency` is set when they are money.
+    `evidence` is ready for JSON, or a row read back would never equal a new one.
+    """
+
+    check_name: str
+    broker: Broker | None
+    account_id: str | None
+    subject: str
+    business_date: date | None
+    expected: Decimal | None
+    actual: Decimal | None
+    severity: Severity
+    currency: str | None = None
+    cause: str | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """One disagreement, a row of `recon_breaks`.
+
+    `delta` is actual minus expected, None when either is unknown. `age_bd` counts weekdays after
+    `business_date` up to the day of the last change (UTC), None without a business date.
+    `last_seen_at` is when the row last told something new: see `reconcile`.
+    """
+
+    break_uid: str
+    check_name: str
+    severity: Severity
+    broker: Broker | None
+    account_id: str | None
+    subject: str
+    business_date: date | None
+    expected: Decimal | None
+    actual: Decimal | None
+    delta: Decimal | None
+    currency: str | None
+    state: BreakState
+    cause: str | None
+    first_seen_at: datetime
+    last_seen_at: datetime
+    age_bd: int | None
+    evidence: dict[str, Any]
+
+
+ScopeChecked = Callable[[str, date | None], bool]
+"""Whether the run looked at this (check_name, business_date): only there does silence mean agreement."""
+
+
+def break_uid(
+    check_name: str, broker: Broker | None, account_id: str | None, subject: str, business_date: date | None
+) -> str:
+    """The identity of a break: a pure function of what is checked, never of the values found."""
+    day = business_date.isoformat() if business_date else "open"
+    parts = (str(check_name), str(broker or ""), account_id or "", subject, day)
+    return "B_" + sha256("\x1f".join(parts).encode()).hexdigest()[:24]
+
+
+def reconcile(
+    existing: Sequence[Break], findings: Sequence[Finding], scope_checked: ScopeChecked, now: datetime
+) -> list[Break]:
+    """Every break after this run, sorted by `break_uid`: the existing ones, changed or not, and the new ones.
+
+    A finding opens a break, or updates the one of the same identity; a break in scope without a finding
+    is CLOSED; a closed one that fails again is OPEN with its first sighting kept. EXPLAINED and ACCEPTED
+    hold for the very amount they were given for: another delta is OPEN again. A break outside the scope
+    is left alone.
+
+    `last_seen_at` moves only when something else of the row changed (a value, the state, the age in
+    business days), so a second run over the same data returns equal rows and writes nothing.
+    `now` is an aware UTC instant. Two findings of one identity in one run raise ValueError.
+    """
+    if now.tzinfo is None:
+        raise ValueError("reconcile needs an aware instant: pass datetime.now(UTC)")
+    known = {row.break_uid: row for row in existing}
+    found = _by_uid(findings)
+    after = [_updated(known.get(uid), uid, finding, now) for uid, finding in found.items()]
+    for uid, row in known.items():
+        if uid not in found:
+            after.append(_agreed(row, now) if scope_checked(row.check_name, row.business_date) else row)
+    return sorted(after, key=lambda row: row.break_uid)
+
+
+def accept(row: Break, reason: str, now: datetime) -> Break:
+    """The break signed off by a person for exactly its present amount; ValueError without a reason."""
+    if not reason.strip():
+        raise ValueError("accepting a break needs a reason: pass --reason TEXT")
+    notes = {**row.evidence.get(NOTES, {}), "accepted": reason.strip(), "accepted_at": now.astimezone(UTC).isoformat()}
+    return replace(row, state=BreakState.ACCEPTED, last_seen_at=now, evidence={**row.evidence, NOTES: notes})
+
+
+def business_days(start: date, end: date) -> int:
+    """Weekdays after `start` up to and including `end`; 0 when `end` is not later. Holidays count as weekdays."""
+    return max(0, _weekdays_through(end) - _weekdays_through(start))
+
+
+def _weekdays_through(day: date) -> int:
+    """Weekdays since an arbitrary Monday, `day` included."""
+    weeks, weekday = divmod((day - _EPOCH_MONDAY) // timedelta(days=1), 7)
+    return weeks * 5 + min(weekday + 1, 5)
+
+
+def _by_uid(findings: Iterable[Finding]) -> dict[str, Finding]:
+    found: dict[str, Finding] = {}
+    for finding in findings:
+        uid = break_uid(finding.check_name, finding.broker, finding.account_id, finding.subject, finding.business_date)
+        if uid in found:
+            raise ValueError(f"check {finding.check_name} reported {finding.subject} twice: make its subject unique")
+        found[uid] = finding
+    return found
+
+
+def _updated(row: Break | None, uid: str, finding: Finding, now: datetime) -> Break:
+    """The break that `finding` leaves behind; `row` itself when it says nothing new."""
+    first_seen_at = row.first_seen_at if row else now
+    fresh = Break(
+        break_uid=uid,
+        check_name=str(finding.check_name),
+        severity=finding.severity,
+        broker=finding.broker,
+        account_id=finding.account_id,
+        subject=finding.subject,
+        business_date=finding.business_date,
+        expected=finding.expected,
+        actual=finding.actual,
+        delta=_delta(finding),
+        currency=finding.currency,
+        state=_state_after(row, finding),
+        cause=finding.cause or (row.cause if row else None),
+        first_seen_at=first_seen_at,
+        last_seen_at=row.last_seen_at if row else now,
+        age_bd=_age(finding.business_date, now),
+        evidence=_evidence_after(row, finding),
+    )
+    return fresh if fresh == row or row is None else replace(fresh, last_seen_at=now)
+
+
+def _delta(finding: Finding) -> Decimal | None:
+    if finding.expected is None or finding.actual is None:
+        return None
+    return finding.actual - finding.expected
+
+
+def _state_after(row: Break | None, finding: Finding) -> BreakState:
+    if row is None or row.state is BreakState.CLOSED:
+        return BreakState.OPEN
+    same_amount = row.delta == _delta(finding)
+    if row.delta is None:
+        same_amount = (row.expected, row.actual) == (finding.expected, finding.actual)
+    return row.state if same_amount else BreakState.OPEN
+
+
+def _evidence_after(row: Break | None, finding: Finding) -> dict[str, Any]:
+    """What the check found now, beside the break's own history."""
+    evidence = {key: value for key, value in finding.evidence.items() if key != NOTES}
+    notes: dict[str, Any] = dict(row.evidence.get(NOTES, {})) if row else {}
+    if row and row.state is BreakState.CLOSED:
+        notes["reopened"] = notes.get("reopened", 0) + 1
+    return {**evidence, NOTES: notes} if notes else evidence
+
+
+def _agreed(row: Break, now: datetime) -> Break:
+    """A break whose check was run and found nothing: closed, unless a person's acceptance stands."""
+    if row.state not in (BreakState.OPEN, BreakState.EXPLAINED):
+        return row
+    return replace(row, state=BreakState.CLOSED, last_seen_at=now, age_bd=_age(row.business_date, now))
+
+
+def _age(business_date: date | None, now: datetime) -> int | None:
+    return None if business_date is None else business_days(business_date, now.astimezone(UTC).date())

@@ -1,0 +1,64 @@
+"""The tree of errors. A class exists only where a caller acts differently.
+
+ApexError
+├── ConfigError          the person must change a setting; nothing was contacted
+├── BrokerError
+│   ├── BrokerUnavailable   passing: retry later with backoff
+│   └── BrokerRefused       final: never retry, the text says what to mend
+├── UnknownPayload       one record cannot be read: quarantine it, load the rest
+├── StorageError         the database cannot be reached or used
+│   └── SchemaError
+│       ├── SchemaOutdated     migrations are pending, or newer than this program
+│       └── MigrationChanged   an applied migration file was edited
+└── StaleVersion         an optimistic lock was lost: reload and try again
+
+Messages are one line, name what to do next and never hold a secret.
+"""
+
+
+class ApexError(Exception):
+    """Root of everything this package raises on purpose."""
+
+
+class ConfigError(ApexError):
+    """A setting is missing, malformed or contradicts another; known before any connection."""
+
+
+class BrokerError(ApexError):
+    """A broker did not deliver what was asked."""
+
+
+class BrokerUnavailable(BrokerError):
+    """The broker could not be reached or did not answer in time; trying later can succeed."""
+
+
+class BrokerRefused(BrokerError):
+    """The broker answered no; asking again the same way cannot succeed."""
+
+
+class UnknownPayload(ApexError):
+    """One record cannot be read. `reason_code` is stable and is stored with the quarantined record."""
+
+    def __init__(self, reason_code: str, message: str) -> None:
+        super().__init__(message)
+        self.reason_code = reason_code
+
+
+class StorageError(ApexError):
+    """The database could not be reached, created or used."""
+
+
+class SchemaError(StorageError):
+    """The database's schema does not fit this program."""
+
+
+class SchemaOutdated(SchemaError):
+    """Migrations are pending, or the database is newer than this program."""
+
+
+class MigrationChanged(SchemaError):
+    """A migration file differs from what was applied under its number."""
+
+
+class StaleVersion(ApexError):
+    """Another writer changed the row since it was read."""

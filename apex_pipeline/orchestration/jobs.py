@@ -1,0 +1,55 @@
+"""Jobs and schedules. Every job is a selection of the same assets; the partitions of the run say the days."""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from apex_pipeline.orchestration.assets import ASSETS, RAW_TABLES
+from apex_pipeline.orchestration.checks import checks
+from apex_pipeline.orchestration.partitions import TIMEZONE
+
+NEW_YORK = "America/New_York"
+FLEX_OVERLAP_DAYS = 7
+"""Book trades can be reported days after their trade date: each load reads back this far."""
+
+everything = dg.AssetSelection.assets(*ASSETS) | dg.AssetSelection.checks(checks)
+backfill_job = dg.define_asset_job(
+    "backfill_job", selection=everything, description="Load, normalize, classify and reconcile a range of days."
+)
+daily_job = dg.define_asset_job(
+    "daily_job", selection=everything, description="The same for the newest days; what the schedules run."
+)
+
+
+def _range(first: datetime, last: datetime) -> dict[str, str]:
+    return {
+        "dagster/asset_partition_range_start": first.date().isoformat(),
+        "dagster/asset_partition_range_end": last.date().isoformat(),
+    }
+
+
+def _request(broker: str, context: dg.ScheduleEvaluationContext, zone: str, days_back: int) -> dg.RunRequest:
+    now = context.scheduled_execution_time.astimezone(ZoneInfo(zone))
+    tables = {*RAW_TABLES[broker], *(key for asset in ASSETS[2:] for key in (k.to_user_string() for k in asset.keys))}
+    return dg.RunRequest(
+        run_key=f"{broker}-{now.date().isoformat()}",
+        tags={**_range(now - timedelta(days=days_back), now), "apex/broker": broker},
+        asset_selection=[dg.AssetKey(table) for table in sorted(tables)],
+    )
+
+
+@dg.schedule(cron_schedule="30 6 * * *", job=daily_job, execution_timezone=TIMEZONE)
+def futu_daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Every morning in Hong Kong, after the close in New York: Futu's yesterday and today."""
+    return _request("futu", context, TIMEZONE, 1)
+
+
+@dg.schedule(cron_schedule="30 6 * * *", job=daily_job, execution_timezone=NEW_YORK)
+def ib_daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Every morning in New York, when yesterday's Flex statement is ready; reads back a week."""
+    return _request("ib", context, NEW_YORK, FLEX_OVERLAP_DAYS)
+
+
+JOBS = (backfill_job, daily_job)
+SCHEDULES = (futu_daily, ib_daily)

@@ -1,0 +1,20 @@
+"""Puts assets, checks, jobs, schedules and resources together."""
+
+import dagster as dg
+
+from apex_pipeline.orchestration.assets import ASSETS
+from apex_pipeline.orchestration.checks import checks
+from apex_pipeline.orchestration.jobs import JOBS, SCHEDULES
+from apex_pipeline.orchestration.resources import Progress, resources
+
+
+def definitions(progress: Progress | None = None) -> dg.Definitions:
+    """Everything Dagster knows of the pipeline; `progress` is told what the stages do."""
+    return dg.Definitions(
+        assets=ASSETS,
+        asset_checks=[checks],
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        resources=resources(progress),
+        executor=dg.in_process_executor,
+    )

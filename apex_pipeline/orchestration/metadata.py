@@ -1,0 +1,65 @@
+"""What a materialization says about itself: rows per day and in all, coverage, schema."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from datetime import date
+from typing import Any, get_args
+
+import dagster as dg
+
+from apex_pipeline.orchestration.partitions import span
+from apex_pipeline.pipeline import Ingested
+from apex_pipeline.store.coverage import rows_by_day
+from apex_pipeline.store.db import Database
+from apex_pipeline.store.tables import ROW_CLASSES, RawRow
+
+MISSING_SHOWN = 30
+
+
+def column_schema(table: str) -> dict[str, Any]:
+    """The columns of a table as Dagster shows them."""
+    row = ROW_CLASSES.get(table, RawRow)
+    columns = [
+        dg.TableColumn(
+            field.name,
+            _type_name(field.type),
+            constraints=dg.TableColumnConstraints(nullable=type(None) in get_args(field.type)),
+        )
+        for field in fields(row)
+    ]
+    return {"dagster/column_schema": dg.TableSchema(columns=columns), "dagster/table_name": f"public.{table}"}
+
+
+def describe_load(context: dg.AssetExecutionContext, ingested: Ingested) -> Mapping[str, Any]:
+    """Counts of an extraction for its materializations; says in the log what stayed uncovered."""
+    for note in ingested.notes:
+        context.log.warning(note)
+    missing = [day.isoformat() for day in ingested.missing_days]
+    if missing:
+        context.log.warning(f"{len(missing)} asked days are not covered: {', '.join(missing[:MISSING_SHOWN])}")
+    return {
+        "calls": ingested.calls,
+        "records": ingested.records,
+        "new_versions": ingested.new_versions,
+        "unchanged": ingested.unchanged,
+        "superseded": ingested.superseded,
+        "quarantined": ingested.quarantined,
+        "uncovered_days": len(missing),
+    }
+
+
+def report_rows(
+    context: dg.AssetExecutionContext, db: Database, tables: Sequence[str], about: Mapping[str, Any]
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """One result per table, with the rows of each day of the run."""
+    first, last = span(context.partition_keys)
+    for table in tables:
+        counts = rows_by_day(db, table, first, last)
+        for key in context.partition_keys:
+            metadata = {"dagster/partition_row_count": counts.get(date.fromisoformat(key), 0), **about}
+            context.add_asset_metadata(metadata, asset_key=table, partition_key=key)
+        yield dg.MaterializeResult(asset_key=table)
+
+
+def _type_name(annotation: Any) -> str:
+    return getattr(annotation, "__name__", str(annotation).replace("typing.", ""))

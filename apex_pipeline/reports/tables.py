@@ -1,0 +1,47 @@
+"""The tables of the report, read once and rendered by whoever shows them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from apex_pipeline.domain.instruments import plain
+from apex_pipeline.store.db import Database
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTable:
+    """A titled table; `note` says what an empty one means."""
+
+    name: str
+    title: str
+    rows: Sequence[Mapping[str, Any]]
+    note: str = "nothing"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.rows[0]) if self.rows else ()
+
+
+def report_tables(db: Database) -> list[ReportTable]:
+    """Everything the report shows, in reading order."""
+    return [
+        ReportTable("totals", "Rows", db.fetch("report_totals"), "nothing is loaded yet: run `apex backfill`"),
+        ReportTable("sums", "Sums per currency", db.fetch("report_sums")),
+        ReportTable("breaks", "Open breaks", db.fetch("report_breaks"), "none: every check agrees"),
+        ReportTable("quarantine", "Quarantine", db.fetch("report_quarantine"), "empty: every record was read"),
+        ReportTable("strategies", "Strategies", db.fetch("report_strategies")),
+        ReportTable("coverage", "Coverage", db.fetch("report_coverage")),
+        ReportTable("fees_by_month", "Fees by month and type", db.fetch("report_fees")),
+    ]
+
+
+def cell(value: Any) -> str:
+    """A value as people read it."""
+    match value:
+        case None:
+            return ""
+        case Decimal():
+            return plain(value)
+        case _:
+            return str(value)

@@ -1,0 +1,33 @@
+"""How much is there: rows per day and table, coverage per account, what waits in quarantine."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from apex_pipeline.store.db import Database
+
+DATE_COLUMNS = {
+    "orders_norm": "trade_date",
+    "trades_norm": "trade_date",
+    "fees_norm": "charged_on",
+    "order_strategy_map": "trade_date",
+}
+"""The column that decides a row's partition; raw tables and breaks call it business_date."""
+
+
+def rows_by_day(db: Database, table: str, first: date, last: date) -> dict[date, int]:
+    """Rows of a table per day of the range; instruments count on the days they traded."""
+    if table == "instruments":
+        rows = db.fetch("instruments_by_day", from_date=first, to_date=last)
+        return {row["day"]: row["rows"] for row in rows}
+    with db.transaction() as tx:
+        return tx.count_by_day(table, DATE_COLUMNS.get(table, "business_date"), first, last)
+
+
+def first_missing_day(db: Database, brokers: Sequence[str], last: date, lookback_days: int) -> date:
+    """Where a load without a range begins: the day after what every account has, else the whole look-back."""
+    whole = last - timedelta(days=lookback_days - 1)
+    starts: list[date] = []
+    for broker in brokers:
+        row = db.fetchrow("covered_until", broker=broker.upper())
+        starts.append(row["until"] if row and row["until"] else whole)
+    return max(whole, min(starts, default=whole))

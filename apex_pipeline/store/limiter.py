@@ -1,0 +1,24 @@
+"""A rate limit shared by every process through the database: a sliding window counted where all can see it."""
+
+import time
+
+from apex_pipeline.store.db import Database
+
+ARRIVAL_MARGIN_SECONDS = 0.25
+"""Grants are counted here, arrivals at the broker: a request may arrive later than an earlier one did."""
+
+
+class RateLimiter:
+    """At most `requests_per_window` requests in any `window_seconds`, for each named budget."""
+
+    def __init__(self, db: Database, requests_per_window: int, window_seconds: float) -> None:
+        self._db = db
+        self._limit = requests_per_window
+        self._window = window_seconds + min(ARRIVAL_MARGIN_SECONDS, window_seconds / 10)
+
+    def acquire(self, budget: str) -> float:
+        """Block until the budget allows one more request; returns the seconds waited."""
+        started = time.monotonic()
+        while wait := self._db.fetchval("rate_acquire", budget=budget, limit=self._limit, window=self._window):
+            time.sleep(wait)
+        return time.monotonic() - started

@@ -1,0 +1,1 @@
+"""Named questions to the database, grouped by what they are about."""

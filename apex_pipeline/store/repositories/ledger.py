@@ -1,0 +1,200 @@
+"""Normalized rows, strategies and breaks: what the stages after loading read and write."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from apex_pipeline.domain.models import Broker, Instrument, Order, Trade
+from apex_pipeline.domain.reconciliation import Break, CheckName, Finding
+from apex_pipeline.domain.records import Normalized, Record
+from apex_pipeline.domain.strategies.classify import StrategyAssignment
+from apex_pipeline.domain.strategies.legs import ClassifiableOrder, PositionChange, classifiable, position_change
+from apex_pipeline.store.db import Database, Merged, Transaction
+from apex_pipeline.store.repositories.loads import quarantine_rows, record_of
+from apex_pipeline.store.tables import (
+    BREAKS,
+    DIRTY_DAYS,
+    FEES,
+    INSTRUMENTS,
+    ORDERS,
+    QUARANTINE,
+    STRATEGIES,
+    TRADES,
+    as_row,
+    row_as,
+)
+
+Day = tuple[str, date]
+"""An account and a business date."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Rows changed per table by one stage."""
+
+    rows: Mapping[str, Merged]
+    quarantined: int = 0
+
+    @property
+    def changed(self) -> int:
+        return sum(merged.changed for merged in self.rows.values())
+
+
+class NormalizeRepository:
+    """Turns the raw records of some days into rows, in one transaction."""
+
+    def __init__(self, db: Database, broker: Broker) -> None:
+        self._db = db
+        self._broker = broker
+
+    def days(self, from_date: date, to_date: date) -> list[Day]:
+        """Account-days with raw records in the range, and every dirty one, in order."""
+        asked = self._db.fetch("raw_days", broker=self._broker, from_date=from_date, to_date=to_date)
+        dirty = self._db.fetch("dirty_list", stage="normalize", brokers=[self._broker])
+        return sorted(
+            {(row["account_id"], row["business_date"]) for row in (*asked, *dirty)}, key=lambda d: (d[1], d[0])
+        )
+
+    def rewrite(self, days: Sequence[Day], normalize: Callable[[Sequence[Record]], Normalized]) -> Written:
+        """Normalize these days and the whole of every order seen in them; removes rows that no longer follow."""
+        scope = {"broker": self._broker, **_arrays(days)}
+        with self._db.transaction() as tx:
+            # The dirty marks go first: a load that commits after this line marks its days again.
+            tx.execute("dirty_take", stage="normalize", **scope)
+            records = [record_of(row) for row in tx.fetch("raw_slice", **scope)]
+            rows = normalize(records)
+            written = self._write(tx, rows)
+            tx.execute("multipliers_fill")
+            self._remove_stale(tx, records, rows)
+            self._quarantine(tx, records, rows)
+            _mark(tx, self._broker, _touched(days, rows))
+        return Written(written, len(rows.rejects))
+
+    def _write(self, tx: Transaction, rows: Normalized) -> dict[str, Merged]:
+        return {
+            INSTRUMENTS.name: tx.merge(INSTRUMENTS, map(as_row, rows.instruments)),
+            ORDERS.name: tx.merge(ORDERS, map(as_row, rows.orders)),
+            TRADES.name: tx.merge(TRADES, map(as_row, rows.trades)),
+            FEES.name: tx.merge(FEES, map(as_row, rows.fees)),
+        }
+
+    def _remove_stale(self, tx: Transaction, records: Sequence[Record], rows: Normalized) -> None:
+        orders = sorted({f"{self._broker}_{r.account_id}_{r.order_id}" for r in records if r.order_id})
+        trades = [record for record in records if record.kind == "trades"]
+        tx.execute("orders_remove_stale", processed=orders, keep=[order.order_uid for order in rows.orders])
+        tx.execute("fees_remove_stale", processed=orders, keep=[fee.fee_uid for fee in rows.fees])
+        tx.execute(
+            "trades_remove_stale",
+            broker=self._broker,
+            accounts=[record.account_id for record in trades],
+            keys=[record.key for record in trades],
+            keep=[trade.trade_uid for trade in rows.trades],
+        )
+
+    def _quarantine(self, tx: Transaction, records: Sequence[Record], rows: Normalized) -> None:
+        now: datetime = tx.fetch("now")[0]["now"]
+        quarantined = quarantine_rows("normalize", self._broker, rows.rejects, now, None)
+        tx.merge(QUARANTINE, quarantined)
+        tx.execute(
+            "quarantine_resolve_normalized",
+            broker=self._broker,
+            kinds=[record.kind.value for record in records],
+            accounts=[record.account_id for record in records],
+            keys=[record.key for record in records],
+            still=[row["quarantine_uid"] for row in quarantined],
+        )
+
+
+class StrategyRepository:
+    """Orders to classify, and what they were classified as."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def accounts(self, from_date: date, to_date: date) -> list[str]:
+        """Accounts with orders in the range or with days that changed."""
+        rows = self._db.fetch("accounts_to_classify", from_date=from_date, to_date=to_date)
+        return [row["account_id"] for row in rows]
+
+    def orders(self, account_id: str) -> list[ClassifiableOrder]:
+        """Every order of an account with its first fill and the terms of its contracts."""
+        instruments = self._instruments(account_id)
+        return [
+            classifiable(row_as(Order, row), instruments, row["first_fill_at"])
+            for row in self._db.fetch("orders_to_classify", account_id=account_id)
+        ]
+
+    def book_entries(self, account_id: str) -> list[PositionChange]:
+        """What expiries, assignments and exercises did to the account's positions."""
+        instruments = self._instruments(account_id)
+        trades = [row_as(Trade, row) for row in self._db.fetch("book_entries", account_id=account_id)]
+        return [position_change(trade, instruments) for trade in trades]
+
+    def replace(self, account_id: str, assignments: Sequence[StrategyAssignment]) -> Merged:
+        """Make the account's assignments exactly these."""
+        with self._db.transaction() as tx:
+            tx.execute("dirty_clear", stage="classify", account_id=account_id)
+            merged = tx.merge(STRATEGIES, map(as_row, assignments))
+            removed = tx.execute(
+                "strategies_remove_stale",
+                account_id=account_id,
+                orders=[assignment.order_uid for assignment in assignments],
+                strategies=[assignment.strategy_uid for assignment in assignments],
+            )
+        return merged + Merged(0, 0, removed)
+
+    def _instruments(self, account_id: str) -> dict[str, Instrument]:
+        rows = self._db.fetch("instruments_of_account", account_id=account_id)
+        return {row["symbol"]: row_as(Instrument, row) for row in rows}
+
+
+class BreakRepository:
+    """Runs the check queries and keeps their breaks."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def findings(self, check: CheckName, from_date: date, to_date: date) -> list[Finding]:
+        """What does not hold between these days."""
+        rows = self._db.fetch(f"check_{check.value}", from_date=from_date, to_date=to_date)
+        absent = {"check_name": check.value, "currency": None}
+        return [row_as(Finding, absent | row) for row in rows]
+
+    def subjects(self, check: CheckName, from_date: date, to_date: date) -> dict[date, int]:
+        """How many things the check compares on each day: a check that compares nothing proves nothing."""
+        rows = self._db.fetch(f"subjects_{check.value}", from_date=from_date, to_date=to_date)
+        return {row["business_date"]: row["subjects"] for row in rows}
+
+    def existing(self, from_date: date, to_date: date) -> list[Break]:
+        """Breaks of these days, whatever their state."""
+        return [row_as(Break, row) for row in self._db.fetch("breaks_between", from_date=from_date, to_date=to_date)]
+
+    def save(self, breaks: Sequence[Break], from_date: date, to_date: date) -> Merged:
+        """Write breaks; equal rows are not touched."""
+        with self._db.transaction() as tx:
+            tx.execute("dirty_clear_between", stage="reconcile", from_date=from_date, to_date=to_date)
+            return tx.merge(BREAKS, map(as_row, breaks))
+
+    def dirty_span(self, from_date: date, to_date: date) -> tuple[date, date]:
+        """The range widened to the days that changed since they were last reconciled."""
+        row = self._db.fetchrow("dirty_span", stage="reconcile", from_date=from_date, to_date=to_date)
+        return (row["from_date"], row["to_date"]) if row else (from_date, to_date)
+
+
+def _arrays(days: Sequence[Day]) -> dict[str, Any]:
+    return {"accounts": [account for account, _ in days], "dates": [day for _, day in days]}
+
+
+def _touched(days: Sequence[Day], rows: Normalized) -> set[Day]:
+    orders = {(order.account_id, order.trade_date) for order in rows.orders}
+    return {*days, *orders, *((trade.account_id, trade.trade_date) for trade in rows.trades)}
+
+
+def _mark(tx: Transaction, broker: Broker, days: set[Day]) -> None:
+    def rows() -> Iterator[dict[str, Any]]:
+        for stage in ("classify", "reconcile"):
+            for account, day in sorted(days):
+                yield {"stage": stage, "broker": broker, "account_id": account, "business_date": day}
+
+    tx.add(DIRTY_DAYS, rows())

@@ -1,0 +1,252 @@
+"""Loads: what was asked of a broker, what came, which days are covered by it, and the raw record itself."""
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, cast
+
+from apex_pipeline.domain.models import Broker
+from apex_pipeline.domain.records import Ask, Call, Covered, Delivery, Document, Done, Record, RecordKind, Reject
+from apex_pipeline.store.db import Database, RawMerged, Transaction
+from apex_pipeline.store.tables import QUARANTINE, QuarantineRow, as_row, raw_table
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One stored load, in records; records = new_versions + unchanged + superseded + quarantined."""
+
+    load_id: int
+    records: int
+    new_versions: int
+    unchanged: int
+    superseded: int
+    quarantined: int
+    notes: tuple[str, ...]
+
+
+class LoadRepository:
+    """Writes loads whole: documents, records, quarantine, coverage and watermarks in one transaction."""
+
+    def __init__(self, db: Database, broker: Broker) -> None:
+        self._db = db
+        self._broker = broker
+
+    def begin_run(self, ask: Ask) -> int:
+        """Open a run; its loads stay reusable for a day if it never ends."""
+        return int(self._db.fetchval("run_begin", broker=self._broker, from_date=ask.from_date, to_date=ask.to_date))
+
+    def end_run(self, run_id: int, *, complete: bool) -> None:
+        """Close a run. A complete one also settles the interrupted runs before it."""
+        with self._db.transaction() as tx:
+            tx.execute("run_end", run_id=run_id, outcome="DONE" if complete else "INCOMPLETE")
+            if complete:
+                tx.execute("runs_close_older", broker=self._broker, run_id=run_id)
+
+    def done(self, ask: Ask, final_after_days: int) -> list[Done]:
+        """Loads that need not be repeated: final days, and days told to an interrupted run."""
+        rows = self._db.fetch(
+            "coverage_done",
+            broker=self._broker,
+            from_date=ask.from_date,
+            to_date=ask.to_date,
+            final_after_days=final_after_days,
+        )
+        return [Done(**row) for row in rows]
+
+    def covered_days(self, data_types: Sequence[str], from_date: date, to_date: date) -> list[dict[str, Any]]:
+        """Covered ranges per account and data type, clipped to the asked days."""
+        return self._db.fetch(
+            "coverage_list", broker=self._broker, data_types=list(data_types), from_date=from_date, to_date=to_date
+        )
+
+    def store(self, run_id: int, call: Call, delivery: Delivery, started_at: datetime) -> Loaded:
+        """Commit everything one call brought, or nothing of it."""
+        with self._db.transaction() as tx:
+            begun = tx.fetch("load_begin", **self._scope(run_id, call), started_at=started_at)[0]
+            load_id: int = begun["load_id"]
+            self._store_documents(tx, load_id, delivery.documents)
+            merged = self._store_records(tx, load_id, delivery.records, begun["finished_at"])
+            self._store_rejects(tx, load_id, delivery.rejects, begun["finished_at"])
+            self._store_coverage(tx, load_id, delivery.covered)
+            loaded = _loaded(load_id, merged, delivery)
+            tx.execute("load_end", **{**_counts(loaded), "notes": list(loaded.notes), "load_id": load_id})
+        return loaded
+
+    def store_failure(self, run_id: int, call: Call, error: Exception, started_at: datetime) -> None:
+        """Keep a failed call for people to see; it covers nothing."""
+        self._db.execute("load_failed", **self._scope(run_id, call), started_at=started_at, error=str(error))
+
+    def records_between(self, account_id: str, from_date: date, to_date: date) -> list[Record]:
+        """Current raw records of an account, by business date."""
+        rows = self._db.fetch(
+            "raw_range", broker=self._broker, account_id=account_id, from_date=from_date, to_date=to_date
+        )
+        return [record_of(row) for row in rows]
+
+    def _scope(self, run_id: int, call: Call) -> dict[str, Any]:
+        return {
+            "run_id": run_id,
+            "broker": self._broker,
+            "data_type": call.data_type,
+            "account_id": call.account_id,
+            "market": call.market,
+            "from_date": call.from_date,
+            "to_date": call.to_date,
+        }
+
+    def _store_documents(self, tx: Transaction, load_id: int, documents: Iterable[Document]) -> None:
+        for document in documents:
+            row = tx.fetch(
+                "document_add",
+                sha256=hashlib.sha256(document.content).hexdigest(),
+                media_type=document.media_type,
+                byte_size=len(document.content),
+                content=zlib.compress(document.content),
+                received_at=document.received_at,
+            )[0]
+            tx.execute(
+                "observation_add",
+                load_id=load_id,
+                document_id=row["document_id"],
+                broker=self._broker,
+                interface=document.interface,
+                request=dict(document.request),
+                received_at=document.received_at,
+                generated_at=document.generated_at,
+            )
+
+    def _store_records(
+        self, tx: Transaction, load_id: int, records: Sequence[Record], fetched_at: datetime
+    ) -> RawMerged:
+        total = RawMerged(0, 0, 0)
+        for kind in RecordKind:
+            table = raw_table(self._broker, kind)
+            for batch in _once_per_key([record for record in records if record.kind == kind]):
+                rows = [_raw_row(record, fetched_at, load_id) for record in batch]
+                total += tx.merge_raw(table, rows, self._broker, load_id)
+        tx.execute(
+            "quarantine_resolve_ingested",
+            broker=self._broker,
+            kinds=[record.kind.value for record in records],
+            accounts=[record.account_id for record in records],
+            keys=[record.key for record in records],
+        )
+        return total
+
+    def _store_rejects(self, tx: Transaction, load_id: int, rejects: Sequence[Reject], seen_at: datetime) -> None:
+        tx.merge(QUARANTINE, quarantine_rows("ingest", self._broker, rejects, seen_at, load_id))
+
+    def _store_coverage(self, tx: Transaction, load_id: int, covered: Iterable[Covered]) -> None:
+        for scope in covered:
+            watermark = {
+                "broker": self._broker,
+                "account_id": scope.account_id,
+                "data_type": scope.data_type,
+                "market": scope.market,
+                "records": scope.records,
+            }
+            tx.execute("coverage_add", load_id=load_id, from_date=scope.from_date, to_date=scope.to_date, **watermark)
+            tx.execute("sync_state_move", last_record_at=scope.last_record_at, **watermark)
+
+
+def record_of(row: Mapping[str, Any]) -> Record:
+    """A row of `raw_records` as the record it was."""
+    return Record(
+        kind=RecordKind(row["kind"]),
+        account_id=row["account_id"],
+        key=row["record_key"],
+        business_date=row["business_date"],
+        payload=row["payload"],
+        order_id=row["order_id"],
+        generated_at=row["generated_at"],
+    )
+
+
+def quarantine_rows(
+    stage: str, broker: Broker, rejects: Iterable[Reject], seen_at: datetime, load_id: int | None
+) -> list[dict[str, Any]]:
+    """Quarantine rows of rejected records; one row per record, however often it is rejected."""
+    return [
+        as_row(
+            QuarantineRow(
+                quarantine_uid=_quarantine_uid(stage, broker, reject),
+                stage=stage,
+                broker=broker,
+                kind=reject.kind,
+                account_id=reject.account_id,
+                broker_key=reject.key,
+                business_date=reject.business_date,
+                reason_code=reject.reason_code,
+                reason=reject.reason,
+                payload=_as_mapping(reject.payload),
+                load_id=load_id,
+                first_seen_at=seen_at,
+                resolved_at=None,
+            )
+        )
+        for reject in rejects
+    ]
+
+
+def _as_mapping(payload: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", payload) if isinstance(payload, dict) else {"text": str(payload)}
+
+
+def _quarantine_uid(stage: str, broker: Broker, reject: Reject) -> str:
+    own = reject.key or hashlib.sha256(repr(reject.payload).encode()).hexdigest()
+    parts = (stage, broker, reject.kind, reject.account_id or "", own)
+    return "Q_" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:24]
+
+
+def _once_per_key(records: Sequence[Record]) -> Iterator[list[Record]]:
+    """Split records so that each part holds a key once, older versions in earlier parts."""
+    epoch = datetime.min.replace(tzinfo=UTC)
+    rest = sorted(records, key=lambda record: record.generated_at or epoch)
+    while rest:
+        first: dict[tuple[str, str], Record] = {}
+        later: list[Record] = []
+        for record in rest:
+            identity = (record.account_id, record.key)
+            if identity in first:
+                later.append(record)
+            else:
+                first[identity] = record
+        yield list(first.values())
+        rest = later
+
+
+def _raw_row(record: Record, fetched_at: datetime, load_id: int) -> dict[str, Any]:
+    return {
+        "account_id": record.account_id,
+        "record_key": record.key,
+        "order_id": record.order_id,
+        "business_date": record.business_date,
+        "payload": record.payload,
+        "fetched_at": fetched_at,
+        "generated_at": record.generated_at,
+        "load_id": load_id,
+    }
+
+
+def _loaded(load_id: int, merged: RawMerged, delivery: Delivery) -> Loaded:
+    return Loaded(
+        load_id=load_id,
+        records=len(delivery.records) + len(delivery.rejects),
+        new_versions=merged.new_versions,
+        unchanged=merged.unchanged,
+        superseded=merged.superseded,
+        quarantined=len(delivery.rejects),
+        notes=tuple(delivery.notes),
+    )
+
+
+def _counts(loaded: Loaded) -> dict[str, int]:
+    return {
+        "records": loaded.records,
+        "new_versions": loaded.new_versions,
+        "unchanged": loaded.unchanged,
+        "superseded": loaded.superseded,
+        "quarantined": loaded.quarantined,
+    }

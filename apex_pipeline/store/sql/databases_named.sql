@@ -1,0 +1,1 @@
+SELECT count(*) AS found FROM pg_database WHERE datname = %(name)s

@@ -1,0 +1,133 @@
+"""The registry of tables: their columns exist once, as the dataclass of the row, and their key here."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from enum import Enum
+from functools import cache
+from typing import Any, TypeVar, cast, get_args, get_type_hints
+
+from apex_pipeline.domain.models import Broker, Fee, Instrument, Order, Trade
+from apex_pipeline.domain.reconciliation import Break
+from apex_pipeline.domain.strategies.classify import StrategyAssignment
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that the guarded merge may write.
+
+    `keep_known`: columns where an unknown value never replaces a known one.
+    `keep_first`: columns that keep the value of the first insert.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    keep_known: frozenset[str] = frozenset()
+    keep_first: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """The current version of one raw record."""
+
+    account_id: str
+    record_key: str
+    order_id: str | None
+    business_date: date
+    payload: Mapping[str, Any]
+    fetched_at: datetime
+    generated_at: datetime | None
+    load_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRow:
+    """A record that could not be read."""
+
+    quarantine_uid: str
+    stage: str
+    broker: Broker
+    kind: str
+    account_id: str | None
+    broker_key: str | None
+    business_date: date | None
+    reason_code: str
+    reason: str
+    payload: Mapping[str, Any] | Sequence[Any]
+    load_id: int | None
+    first_seen_at: datetime
+    resolved_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DirtyDay:
+    """A day whose input changed since `stage` last ran."""
+
+    stage: str
+    broker: Broker
+    account_id: str
+    business_date: date
+
+
+def columns_of(row: type) -> tuple[str, ...]:
+    """The column names of a row class, in order."""
+    return tuple(field.name for field in fields(row))
+
+
+def as_row(row: Any) -> dict[str, Any]:
+    """A dataclass as column values; nested values stay as they are."""
+    return {name: getattr(row, name) for name in columns_of(cast("type[object]", type(row)))}
+
+
+def row_as(cls: type[T], values: Mapping[str, Any]) -> T:
+    """A row of the database as its dataclass, texts turned into the enums they stand for."""
+    return cls(**{name: turn(values[name]) for name, turn in _turners(cls).items()})
+
+
+@cache
+def _turners(cls: type) -> dict[str, Callable[[Any], Any]]:
+    hints = get_type_hints(cls)
+    return {name: _turner(hints[name]) for name in columns_of(cls)}
+
+
+def _turner(hint: Any) -> Callable[[Any], Any]:
+    enums = [kind for kind in (hint, *get_args(hint)) if isinstance(kind, type) and issubclass(kind, Enum)]
+    if not enums:
+        return lambda value: value
+    return lambda value: None if value is None else enums[0](value)
+
+
+ORDERS = Table("orders_norm", columns_of(Order), ("order_uid",), frozenset({"multiplier"}))
+TRADES = Table("trades_norm", columns_of(Trade), ("trade_uid",), frozenset({"multiplier", "amount"}))
+FEES = Table("fees_norm", columns_of(Fee), ("fee_uid",))
+INSTRUMENTS = Table(
+    "instruments", columns_of(Instrument), ("symbol",), frozenset(columns_of(Instrument)) - {"symbol", "asset_class"}
+)
+STRATEGIES = Table("order_strategy_map", columns_of(StrategyAssignment), ("order_uid", "strategy_uid"))
+BREAKS = Table("recon_breaks", columns_of(Break), ("break_uid",))
+QUARANTINE = Table(
+    "quarantine",
+    columns_of(QuarantineRow),
+    ("quarantine_uid",),
+    keep_first=frozenset({"first_seen_at", "load_id"}),
+)
+DIRTY_DAYS = Table("dirty_days", columns_of(DirtyDay), columns_of(DirtyDay))
+
+ROW_CLASSES: dict[str, type] = {
+    "orders_norm": Order,
+    "trades_norm": Trade,
+    "fees_norm": Fee,
+    "instruments": Instrument,
+    "order_strategy_map": StrategyAssignment,
+    "recon_breaks": Break,
+    "quarantine": QuarantineRow,
+    "dirty_days": DirtyDay,
+}
+
+
+def raw_table(broker: Broker, kind: str) -> Table:
+    """The raw table of a broker's records of one kind, e.g. `orders_raw_futu`."""
+    return Table(f"{kind}_raw_{broker.lower()}", columns_of(RawRow), ("account_id", "record_key"))

@@ -1,0 +1,1 @@
+"""Flex statements and a Flex server of our own, for tests."""
