@@ -5,7 +5,7 @@ what came back byte for byte and record by record) and a normalizer (records to 
 the normalizer are pure; only a session touches the network.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 from decimal import Decimal
@@ -51,11 +51,11 @@ class BrokerPort(Protocol):
         """The fewest calls that cover `ask`, newest days first, leaving out what is `done`."""
         ...
 
-    def orders_without_fees(self, records: Sequence[Record]) -> list[str]:
-        """Ids of orders among these records that have executions but no settled fee."""
+    def orders_without_fees(self, records: Sequence[Record]) -> dict[str, date]:
+        """Orders among these records that have executions but no settled fee, with their business date."""
         ...
 
-    def plan_fees(self, account: Account, order_ids: Sequence[str], ask: Ask) -> list[Call]:
+    def plan_fees(self, account: Account, orders: Mapping[str, date], ask: Ask) -> list[Call]:
         """Calls that fetch the fees of these orders; empty where fees arrive with the trades."""
         ...
 

@@ -15,8 +15,11 @@ from apex_pipeline.errors import ApexError, ConfigError
 from apex_pipeline.pipeline import Observe
 from apex_pipeline.reports.tables import ReportTable, cell
 
-out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+PLAIN_WIDTH = 240
+"""Columns for output that no terminal limits: a table in a file or a pipe is not folded."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
 
 DONE, UNFINISHED, USAGE = 0, 1, 2
 SECONDS_BETWEEN_PLAIN_LINES = 2.0

@@ -5,6 +5,7 @@
 * `amount` of a trade is qty x price x multiplier, without fees; None when the multiplier is unknown.
 * a fee's `amount` is positive when paid and negative when it was a rebate.
 * `*_at` is an aware UTC instant; `*_date` and `*_on` are the exchange's own date.
+* `underlying` of an option is the symbol of its stock or index, of a stock its own symbol.
 * unknown is None, never 0 and never an empty text.
 
 The columns of a table are the fields of its class, in this order; a test compares them with the database.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -43,5 +44,7 @@ def cell(value: Any) -> str:
             return ""
         case Decimal():
             return plain(value)
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M:%SZ}"
         case _:
             return str(value)

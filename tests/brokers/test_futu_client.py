@@ -83,8 +83,12 @@ def load(port: FutuBroker, days: int = 120, **ask_fields: Any) -> tuple[list[Del
         deliveries = [session.fetch(call) for call in port.plan(ask, accounts, [])]
         records = {(r.kind, r.account_id, r.key): r for delivery in deliveries for r in delivery.records}
         for account in accounts:
-            ids = [key for kind, owner, key in records if kind == RecordKind.ORDERS and owner == account.account_id]
-            deliveries += [session.fetch(call) for call in port.plan_fees(account, ids, ask)]
+            orders = {
+                record.key: record.business_date
+                for (kind, owner, _), record in records.items()
+                if kind == RecordKind.ORDERS and owner == account.account_id
+            }
+            deliveries += [session.fetch(call) for call in port.plan_fees(account, orders, ask)]
     records |= {(r.kind, r.account_id, r.key): r for delivery in deliveries for r in delivery.records}
     return deliveries, list(records.values())
 
@@ -466,7 +470,7 @@ def test_the_asked_days_of_fees_are_covered_by_the_last_batch_only(tmp_path: Pat
         port = broker(tmp_path, gateway.port, batch_fee_size=1)
         with port.connect(no_limit) as session:
             account = session.accounts()[0]
-            calls = port.plan_fees(account, ["A1", "A2"], Ask(TODAY, TODAY, TODAY))
+            calls = port.plan_fees(account, {"A1": TODAY, "A2": TODAY}, Ask(TODAY, TODAY, TODAY))
             covered = [len(session.fetch(call).covered) for call in calls]
     assert covered == [0, 1]
 

@@ -79,7 +79,7 @@ def test_newest_days_come_first_over_all_accounts_and_orders_before_deals() -> N
 
 def test_a_paper_account_is_asked_for_orders_only() -> None:
     assert {call.data_type for call in plan.history_calls(ask(5), [PAPER], [])} == {plan.ORDERS}
-    assert plan.fee_calls(PAPER, ["1"], ask(5), 400) == []
+    assert plan.fee_calls(PAPER, {"1": TODAY}, ask(5), 400) == []
 
 
 def test_an_account_without_the_asked_market_is_not_asked() -> None:
@@ -88,11 +88,12 @@ def test_an_account_without_the_asked_market_is_not_asked() -> None:
         plan.history_calls(ask(5, market="MARS"), [ACCOUNT], [])
 
 
-def test_fee_ids_are_batched_over_all_windows_without_repeats() -> None:
-    ids = [str(n) for n in range(900)] + ["0", "1"]
-    calls = plan.fee_calls(ACCOUNT, ids, ask(365), 400)
+def test_fee_ids_are_batched_over_all_windows_with_the_dates_of_their_orders() -> None:
+    ids = [str(n) for n in range(900)]
+    calls = plan.fee_calls(ACCOUNT, dict.fromkeys(ids, TODAY), ask(365), 400)
     assert [len(call.ids) for call in calls] == [400, 400, 100]
-    assert [order_id for call in calls for order_id in call.ids] == ids[:900]
+    assert [order_id for call in calls for order_id in call.ids] == ids
+    assert all(isinstance(call, plan.FeeCall) and len(call.dates) == len(call.ids) for call in calls)
 
 
 def fees(count: int, account_id: str = "1") -> list[Call]:

@@ -145,7 +145,9 @@ def _index(market: str, code: str) -> Listing | None:
 
 
 def _plain(market: str, code: str, asset_class: AssetClass) -> Listing:
-    return Listing(f"{market}.{code}", market, instruments.stock_symbol(market, code), asset_class)
+    symbol = instruments.stock_symbol(market, code)
+    underlying = symbol if asset_class is AssetClass.STOCK else None
+    return Listing(f"{market}.{code}", market, symbol, asset_class, underlying)
 
 
 def _class_of(market: str, trd_market: int | None) -> AssetClass:

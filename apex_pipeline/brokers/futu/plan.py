@@ -6,7 +6,7 @@ to 88 days, and neighbouring requests overlap.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -29,10 +29,11 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class FeeCall(Call):
-    """One batch of fee ids. The asked days are covered when all `batches` have succeeded."""
+    """One batch of fee ids with the dates of their orders; the asked days are covered when all `batches` have come."""
 
     batch: int = 1
     batches: int = 1
+    dates: tuple[date, ...] = ()
 
 
 def budget(data_type: str, account_id: str) -> str:
@@ -95,12 +96,22 @@ def newest_day_and_halves(first: date, last: date) -> list[tuple[date, date]]:
     return [(last, last), *halves(first, last - _DAY)]
 
 
-def fee_calls(account: Account, order_ids: Sequence[str], ask: Ask, batch_size: int) -> list[Call]:
-    """Batches of distinct order ids, in the order given; none for paper accounts."""
-    ids = list(dict.fromkeys(order_ids)) if account.has_trades else []
-    batches = [tuple(ids[start : start + batch_size]) for start in range(0, len(ids), batch_size)]
+def fee_calls(account: Account, orders: Mapping[str, date], ask: Ask, batch_size: int) -> list[Call]:
+    """Batches of order ids, in the order given; none for paper accounts."""
+    asked = list(orders.items()) if account.has_trades else []
+    batches = [asked[start : start + batch_size] for start in range(0, len(asked), batch_size)]
     return [
-        FeeCall(FEES, account.account_id, ask.market, ask.from_date, ask.to_date, batch, number, len(batches))
+        FeeCall(
+            FEES,
+            account.account_id,
+            ask.market,
+            ask.from_date,
+            ask.to_date,
+            ids=tuple(order_id for order_id, _ in batch),
+            batch=number,
+            batches=len(batches),
+            dates=tuple(day for _, day in batch),
+        )
         for number, batch in enumerate(batches, start=1)
     ]
 

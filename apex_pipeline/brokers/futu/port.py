@@ -1,7 +1,7 @@
 """The front of this folder: `FutuBroker` fulfils `contract.BrokerPort`."""
 
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -74,13 +74,13 @@ class FutuBroker:
         """Order and deal calls that cover `ask`, newest days first."""
         return plan.history_calls(ask, accounts, done)
 
-    def orders_without_fees(self, records: Sequence[Record]) -> list[str]:
+    def orders_without_fees(self, records: Sequence[Record]) -> dict[str, date]:
         """Orders with executions whose fee was never told or was still pending (no feeAmount), newest first."""
         return unpaid(records)
 
-    def plan_fees(self, account: Account, order_ids: Sequence[str], ask: Ask) -> list[Call]:
+    def plan_fees(self, account: Account, orders: Mapping[str, date], ask: Ask) -> list[Call]:
         """Batches of fee ids; none for paper accounts."""
-        return plan.fee_calls(account, order_ids, ask, self._settings.batch_fee_size)
+        return plan.fee_calls(account, orders, ask, self._settings.batch_fee_size)
 
     def last_day(self, today: date) -> date:
         """Futu tells about today as it happens."""
@@ -95,15 +95,18 @@ class FutuBroker:
         return normalize(records)
 
 
-def unpaid(records: Sequence[Record]) -> list[str]:
-    """Ids of filled orders without a settled fee, newest first; an order known only by its deals counts."""
+def unpaid(records: Sequence[Record]) -> dict[str, date]:
+    """Filled orders without a settled fee and their dates, newest first; one known only by its deals counts."""
     settled = {r.key for r in records if r.kind is RecordKind.FEES and r.payload.get("feeAmount") is not None}
-    filled = {
-        str(record.order_id): record.business_date
-        for record in records
-        if record.order_id and (record.kind is RecordKind.TRADES or _is_filled(record))
-    }
-    return sorted(filled.keys() - settled, key=lambda order_id: (filled[order_id], order_id), reverse=True)
+    filled: dict[str, date] = {}
+    for record in sorted(records, key=lambda record: record.kind is RecordKind.ORDERS):  # the order's own date wins
+        if (
+            record.order_id
+            and record.order_id not in settled
+            and (record.kind is RecordKind.TRADES or _is_filled(record))
+        ):
+            filled[record.order_id] = record.business_date
+    return dict(sorted(filled.items(), key=lambda item: (item[1], item[0]), reverse=True))
 
 
 def _is_filled(record: Record) -> bool:

@@ -46,7 +46,6 @@ class FutuSession:
     scope: Scope
     window_seconds: float
     today: Callable[[], date]
-    _order_dates: dict[tuple[str, str], date] = field(default_factory=dict)
     _extended_ids: dict[str, str] = field(default_factory=dict)
     _fee_batches: dict[tuple[Any, ...], dict[int, int]] = field(default_factory=dict)
 
@@ -126,7 +125,6 @@ class FutuSession:
             return records.deals(account_id, answer.rows, self._extended_ids)
         reading = records.orders(account_id, answer.rows)
         for key, record in reading.records.items():
-            self._order_dates[account_id, key] = record.business_date
             self._extended_ids[str(record.payload.get("orderID"))] = key
         return reading
 
@@ -137,7 +135,7 @@ class FutuSession:
         except AnswerTimedOut:
             document, answer = self._request(call, c2s)
         account_id = call.account_id or ""
-        dates = {key: day for (account, key), day in self._order_dates.items() if account == account_id}
+        dates = dict(zip(call.ids, call.dates, strict=True)) if isinstance(call, plan.FeeCall) else {}
         reading = records.fees(account_id, answer.rows, dates, call.from_date)
         missing = [order_id for order_id in call.ids if order_id not in reading.records]
         notes = [f"{len(missing)} of {len(call.ids)} asked fees were not returned for {account_id}"] if missing else []

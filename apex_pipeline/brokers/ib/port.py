@@ -1,7 +1,7 @@
 """Interactive Brokers as the pipeline knows it: plan windows, fetch statements, normalize their records."""
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -63,11 +63,11 @@ class IbBroker:
         """The fewest windows that cover `ask`, newest first, leaving out what is done; see `plan.plan`."""
         return planning.plan(ask, done)
 
-    def orders_without_fees(self, records: Sequence[Record]) -> list[str]:  # noqa: ARG002
+    def orders_without_fees(self, records: Sequence[Record]) -> dict[str, date]:  # noqa: ARG002
         """None: fees arrive with the trades."""
-        return []
+        return {}
 
-    def plan_fees(self, account: Account, order_ids: Sequence[str], ask: Ask) -> list[Call]:  # noqa: ARG002
+    def plan_fees(self, account: Account, orders: Mapping[str, date], ask: Ask) -> list[Call]:  # noqa: ARG002
         """Nothing: fees arrive with the trades."""
         return []
 
