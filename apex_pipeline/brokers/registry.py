@@ -28,8 +28,11 @@ def futu_port(configured: settings.FutuSettings, home: Path) -> BrokerPort:
     )
 
 
-def ib_port(configured: settings.IbSettings) -> BrokerPort:
-    """Interactive Brokers' Flex Web Service as configured; raises ConfigError for settings that cannot be meant."""
+def ib_port(configured: settings.IbSettings, *, patient: bool = True) -> BrokerPort:
+    """Interactive Brokers' Flex Web Service as configured; raises ConfigError for settings that cannot be meant.
+
+    `patient` False gives up on a dead connection at once, because a person waits.
+    """
     return IbBroker(
         IbSettings(
             flex_url=configured.flex_url,
@@ -37,6 +40,7 @@ def ib_port(configured: settings.IbSettings) -> BrokerPort:
             query_id=configured.query_id or "",
             poll_seconds=configured.poll_seconds,
             requests_per_minute=configured.requests_per_minute,
+            patient=patient,
         )
     )
 

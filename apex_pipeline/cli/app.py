@@ -1,34 +1,33 @@
-"""The verbs. Each reads its settings, opens what it needs, calls one function and ends with an exit code."""
+"""The verbs. Each reads its settings, opens what it needs, calls one function and ends with an exit code.
+
+What a verb needs is imported inside it: Dagster, pandas and the simulators take a second, and `--help` needs none.
+"""
 
 import json
 import sys
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from apex_pipeline import settings
-from apex_pipeline.cli import doctor as doctors
-from apex_pipeline.cli.console import DONE, errors_in_one_line, out, say, show
-from apex_pipeline.cli.demo import DemoWish, serve
-from apex_pipeline.cli.demo import demo as run_demo
-from apex_pipeline.cli.loading import Wish, load, show_plan, tell
-from apex_pipeline.cli.opening import opened, require_brokers, with_dagster
+from apex_pipeline.cli.console import DONE, errors_in_one_line, line, out, say, show
 from apex_pipeline.cli.simulate import Service
 from apex_pipeline.cli.simulate import simulate as run_simulator
-from apex_pipeline.cli.status import status_of, tell_status
-from apex_pipeline.domain.records import ALL_MARKETS
 from apex_pipeline.errors import ConfigError
-from apex_pipeline.reports.export import Format, write_report
-from apex_pipeline.reports.tables import report_tables
+
+if TYPE_CHECKING:
+    from apex_pipeline.cli.loading import Wish
 
 app = typer.Typer(
     name="apex",
     help="Every order, trade and fee of Futu and Interactive Brokers: kept, normalized, reconciled.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -36,6 +35,14 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")]
 Port = Annotated[int, typer.Option(help="Port of the Dagster UI on 127.0.0.1.", min=1, max=65535)]
+
+
+class Form(StrEnum):
+    """What a report is written as."""
+
+    HTML = "html"
+    CSV = "csv"
+    PARQUET = "parquet"
 
 
 class BrokerChoice(StrEnum):
@@ -55,6 +62,9 @@ def demo(
     debug: Debug = False,
 ) -> None:
     """Simulate both brokers, load a year through Dagster, print the report and serve the UI."""
+    from apex_pipeline.cli.demo import DemoWish
+    from apex_pipeline.cli.demo import demo as run_demo
+
     with errors_in_one_line(debug=debug):
         code = run_demo(settings.load(), DemoWish(orders, days, seed, port, leave, with_faults))
     raise typer.Exit(code)
@@ -63,13 +73,17 @@ def demo(
 @app.command()
 def up(port: Port = 3000, debug: Debug = False) -> None:
     """Load what is missing from the configured brokers and serve the Dagster UI."""
+    from apex_pipeline.cli.demo import serve
+    from apex_pipeline.cli.loading import Wish, checked, load, tell
+    from apex_pipeline.cli.opening import opened, require_brokers, with_dagster
+
     with errors_in_one_line(debug=debug):
         configured = settings.load()
         require_brokers(configured)
+        wish = checked(Wish(configured.brokers), configured)
         with opened(configured, writing=True) as found:
             with_dagster(found)
-            outcomes, _, _ = load(Wish(configured.brokers), found)
-            tell(outcomes, configured.brokers)
+            tell(load(wish, found), wish.brokers, found)
             serve(found, port)
 
 
@@ -80,20 +94,22 @@ def migrate(
     debug: Debug = False,
 ) -> None:
     """Bring the database to the current schema."""
+    from apex_pipeline.cli.opening import opened
+
     with errors_in_one_line(debug=debug), opened(settings.load(), writing=False, migrated=False) as found:
         applied = [] if status else found.migrations.run(to)
         for migration in found.migrations.status():
             state = f"applied {migration.applied_at:%Y-%m-%d %H:%M:%SZ}" if migration.applied_at else "pending"
-            out.print(f"{migration.version:03d} {migration.name}: {state}", markup=False)
+            line(f"{migration.version:03d} {migration.name}: {state}")
         if not status:
-            out.print(f"{len(applied)} applied now", markup=False)
+            line(f"{len(applied)} applied now")
 
 
 @app.command()
 def backfill(
     broker: Annotated[BrokerChoice | None, typer.Option(help="Default: the configured brokers.")] = None,
     account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
-    market: Annotated[str, typer.Option(help="Only this market of Futu: US, HK, …")] = ALL_MARKETS,
+    market: Annotated[str, typer.Option(help="Only this market of Futu: US, HK, …")] = "ALL",
     days: Annotated[int | None, typer.Option(help="The newest N days.", min=1)] = None,
     from_date: Day = None,
     to_date: Day = None,
@@ -105,30 +121,38 @@ def backfill(
     debug: Debug = False,
 ) -> None:
     """Load history and everything that follows from it; without a range, what is missing."""
+    from apex_pipeline.cli.loading import Wish, checked
+    from apex_pipeline.cli.opening import require_brokers
+
     with errors_in_one_line(debug=debug):
         configured = settings.load(config_file=config)
         brokers = configured.brokers if broker in (None, BrokerChoice.ALL) else (broker.value,)
         dates = _day("--from-date", from_date), _day("--to-date", to_date)
-        wish = Wish(brokers, account, market, days, *dates, full_reload, force)
+        wish = checked(Wish(brokers, account, market, days, *dates, full_reload, force), configured)
         if not dry_run:
-            require_brokers(configured, brokers)
+            require_brokers(configured, wish.brokers)
         code = _backfill(wish, configured, dry_run=dry_run, as_json=as_json)
     raise typer.Exit(code)
 
 
-def _backfill(wish: Wish, configured: settings.Settings, *, dry_run: bool, as_json: bool) -> int:
-    with opened(configured, writing=True) as found:
+def _backfill(wish: "Wish", configured: settings.Settings, *, dry_run: bool, as_json: bool) -> int:
+    from apex_pipeline.cli.loading import load, show_plan, tell
+    from apex_pipeline.cli.opening import opened, with_dagster
+
+    with opened(configured, writing=not dry_run, migrated=False) as found:
         if dry_run:
             show_plan(wish, found)
             return DONE
         with_dagster(found)
-        outcomes, _, _ = load(wish, found)
-        return tell(outcomes, wish.brokers, as_json=as_json)
+        return tell(load(wish, found), wish.brokers, found, as_json=as_json)
 
 
 @app.command()
 def status(as_json: Json = False, debug: Debug = False) -> None:
     """Show coverage, watermarks, open breaks and quarantine."""
+    from apex_pipeline.cli.opening import opened
+    from apex_pipeline.cli.status import status_of, tell_status
+
     with errors_in_one_line(debug=debug), opened(settings.load(), writing=False) as found:
         told = status_of(found)
         if as_json:
@@ -140,36 +164,43 @@ def status(as_json: Json = False, debug: Debug = False) -> None:
 @app.command()
 def doctor(as_json: Json = False, debug: Debug = False) -> None:
     """Try every configured connection and say what to mend."""
+    from apex_pipeline.cli import doctor as doctors
+
     with errors_in_one_line(debug=debug):
         findings = doctors.examine(settings.load())
         if as_json:
             out.print_json(json.dumps([finding.as_json() for finding in findings]))
         for finding in () if as_json else findings:
-            out.print(str(finding), markup=False)
+            line(str(finding))
     raise typer.Exit(DONE if all(finding.well for finding in findings) else 1)
 
 
 @app.command()
 def report(
-    folder: Annotated[Path | None, typer.Option("--out", help="Write files here instead of printing.")] = None,
-    form: Annotated[str, typer.Option("--format", help="html, csv or parquet.")] = "html",
+    folder: Annotated[Path | None, typer.Option("--out", help="Write files here.")] = None,
+    form: Annotated[Form | None, typer.Option("--format", help="Write files of this kind; default html.")] = None,
     debug: Debug = False,
 ) -> None:
-    """Print the report, or write it as files."""
+    """Print the report; with --out or --format write it as files, by default below APEX_HOME/reports."""
+    from apex_pipeline.cli.opening import opened
+    from apex_pipeline.reports.tables import report_tables
+
     with errors_in_one_line(debug=debug), opened(settings.load(), writing=False) as found:
         tables = report_tables(found.db)
-        if folder is None:
+        if folder is None and form is None:
             for table in tables:
                 show(table)
             return
-        for path in write_report(tables, folder, _form(form)):
-            out.print(str(path), markup=False)
+        from apex_pipeline.reports.export import write_report
+
+        for path in write_report(tables, folder or found.settings.home / "reports", (form or Form.HTML).value):
+            line(str(path))
 
 
 @app.command()
 def simulate(
     service: Annotated[Service, typer.Argument(help="Which broker service.")],
-    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 0,
+    port: Annotated[int | None, typer.Option(help="0 takes a free one.", min=0, max=65535)] = None,
     seed: Annotated[int, typer.Option()] = 1,
     orders: Annotated[int, typer.Option(min=1, max=200_000)] = 2000,
     days: Annotated[int, typer.Option(min=1, max=1400)] = 365,
@@ -187,18 +218,21 @@ def _day(option: str, text: str | None) -> date | None:
         raise ConfigError(f"{option} is {text!r}; it must be a date like 2026-01-31") from None
 
 
-def _form(text: str) -> Format:
-    match text:
-        case "html" | "csv" | "parquet":
-            return text
-        case _:
-            raise ConfigError(f"--format is {text!r}; it is html, csv or parquet")
+def _in_one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What a person sees of an error that nobody foresaw."""
+    if "--debug" in sys.argv:
+        sys.__excepthook__(kind, error, trace)
+        return
+    words = str(error).strip().splitlines()
+    say(f"apex: unexpected {kind.__name__}{f': {words[0]}' if words else ''}; run it again with --debug and report it")
 
 
 def main(arguments: list[str] | None = None) -> Any:
     """The console script."""
+    sys.excepthook = _in_one_line
     try:
-        return app(arguments)
+        # not app(): Typer puts a hook of its own in place, which prints a traceback
+        return typer.main.get_command(app)(arguments)
     except KeyboardInterrupt:
         say("stopped")
         sys.exit(130)

@@ -4,16 +4,18 @@ import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from apex_pipeline.errors import ApexError, ConfigError
-from apex_pipeline.pipeline import Observe
-from apex_pipeline.reports.tables import ReportTable, cell
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from apex_pipeline.pipeline import Observe
+    from apex_pipeline.reports.tables import ReportTable
 
 PLAIN_WIDTH = 240
 """Columns for output that no terminal limits: a table in a file or a pipe is not folded."""
@@ -34,16 +36,18 @@ def errors_in_one_line(*, debug: bool = False) -> Generator[None]:
     except ApexError as error:
         if debug:
             raise
-        err.print(f"apex: {error}", markup=False)
+        say(f"apex: {error}")
         raise typer.Exit(USAGE if isinstance(error, ConfigError) else UNFINISHED) from None
 
 
 @contextmanager
-def progress() -> Generator[Observe]:
+def progress() -> "Generator[Observe]":
     """An observer that shows a bar on a terminal, and a line now and then elsewhere."""
     if not err.is_terminal:
         yield _plain_lines()
         return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=err, transient=True
     ) as bar:
@@ -58,28 +62,37 @@ def _plain_lines() -> Callable[[str, int, int], None]:
         nonlocal last
         if time.monotonic() - last >= SECONDS_BETWEEN_PLAIN_LINES:
             last = time.monotonic()
-            err.print(f"  {what}{f' ({done + 1} of {total})' if total else ''}", markup=False)
+            say(f"  {what}{f' ({done + 1} of {total})' if total else ''}")
 
     return observe
 
 
 def say(text: str) -> None:
-    """One line of progress on stderr, so that stdout holds results only."""
-    err.print(text, markup=False)
+    """One line on stderr, so that stdout holds results only; never folded."""
+    err.print(text, markup=False, soft_wrap=True)
 
 
-def show(table: ReportTable, most: int = ROWS_SHOWN) -> None:
+def line(text: str) -> None:
+    """One line of a result on stdout; never folded."""
+    out.print(text, markup=False, soft_wrap=True)
+
+
+def show(table: "ReportTable", most: int = ROWS_SHOWN) -> None:
     """Print a table, cut to `most` rows with a line that says so."""
     out.print(f"\n{table.title}", style="bold", markup=False)
     if not table.rows:
-        out.print(f"  {table.note}", markup=False)
+        line(f"  {table.note}")
         return
     out.print(_grid(table.columns, table.rows[:most]))
     if len(table.rows) > most:
-        out.print(f"  … and {len(table.rows) - most} more", markup=False)
+        line(f"  … and {len(table.rows) - most} more")
 
 
-def _grid(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Table:
+def _grid(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> "Table":
+    from rich.table import Table
+
+    from apex_pipeline.reports.tables import cell
+
     grid = Table(box=None, padding=(0, 2), show_edge=False)
     for column in columns:
         numeric = all(not isinstance(row[column], str) for row in rows)

@@ -12,7 +12,7 @@ from apex_pipeline.brokers.ib.simulator import FlexSimulator
 from apex_pipeline.brokers.scenario import Scenario, Truth, truth
 from apex_pipeline.brokers.scenario_generator import generate
 from apex_pipeline.cli.console import DONE, UNFINISHED, out, say, show
-from apex_pipeline.cli.loading import Wish, load, tell, today
+from apex_pipeline.cli.loading import Wish, load, newest_whole_day, tell
 from apex_pipeline.cli.opening import Opened, opened, with_dagster
 from apex_pipeline.domain.instruments import plain
 from apex_pipeline.domain.models import Broker
@@ -42,7 +42,7 @@ class DemoWish:
 
 def demo(configured: Settings, wish: DemoWish) -> int:
     """Run the demo; returns the exit code: 0 only if all is loaded, equals the truth and no ERROR check failed."""
-    end = today() - timedelta(days=1)
+    end = newest_whole_day()
     say(f"inventing {wish.days} days of trading (seed {wish.seed})")
     scenario = generate(wish.seed, wish.orders, wish.days, end)
     with simulated(scenario, configured, wish) as simulated_settings, opened(simulated_settings, writing=True) as found:
@@ -50,10 +50,10 @@ def demo(configured: Settings, wish: DemoWish) -> int:
         with_dagster(found)
         say("loading through Dagster from both simulated brokers")
         range_wish = Wish(BROKERS, from_date=end - timedelta(days=wish.days - 1), to_date=end)
-        outcomes, _, _ = load(range_wish, found)
-        code = tell(outcomes, BROKERS)
+        loaded = load(range_wish, found)
+        code = tell(loaded, BROKERS, found)
         equal = _report(found.db, scenario, end)
-        failed = [check for outcome in outcomes for check in outcome.failed_checks]
+        failed = [check for outcome in loaded.outcomes for check in outcome.failed_checks]
         for name, day in failed[:10]:
             say(f"apex: check failed on {day}: {name.replace('_', ' ')}")
         good = code == DONE and equal and not failed

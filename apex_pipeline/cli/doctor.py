@@ -35,7 +35,7 @@ def examine(configured: Settings) -> list[Finding]:
     if "futu" in configured.brokers:
         findings.append(_tried("futu", lambda: _futu(futu_port(configured.futu, configured.home))))
     if "ib" in configured.brokers:
-        findings.append(_tried("ib", lambda: _ib(ib_port(configured.ib))))
+        findings.append(_tried("ib", lambda: _ib(ib_port(configured.ib, patient=False))))
     return findings
 
 

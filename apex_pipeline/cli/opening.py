@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from apex_pipeline import settings
 from apex_pipeline.errors import ConfigError
-from apex_pipeline.orchestration.home import prepare
 from apex_pipeline.settings import PROJECT_DIR, Settings, sibling_database
 from apex_pipeline.store.create import ensure_database
 from apex_pipeline.store.db import Database
@@ -31,6 +30,11 @@ class Opened:
     def migrations(self) -> MigrationRunner:
         """The runner of this project's migrations."""
         return MigrationRunner(self.db, MIGRATIONS)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no migration was ever applied, so that there is no table to ask."""
+        return self.migrations.get_current_version() == 0
 
 
 @contextmanager
@@ -59,6 +63,8 @@ def opened(configured: Settings, *, writing: bool, migrated: bool = True) -> Gen
 
 def with_dagster(found: Opened) -> None:
     """Make Dagster's home and storage ready for this process and its children."""
+    from apex_pipeline.orchestration.home import prepare
+
     ensure_database(found.dagster_url)
     prepare(found.settings.home, found.dagster_url)
 
@@ -68,7 +74,7 @@ def require_brokers(configured: Settings, brokers: Sequence[str] | None = None) 
     missing = [
         name
         for name, value in (("IB_FLEX_TOKEN", configured.ib.token), ("IB_FLEX_QUERY_ID", configured.ib.query_id))
-        if "ib" in (brokers or configured.brokers) and not value
+        if "ib" in (brokers or configured.brokers) and not (value or "").strip()
     ]
     if missing:
         raise ConfigError(f"{' and '.join(missing)} must be set (or leave IB out: APEX_BROKERS=futu)")

@@ -1,13 +1,9 @@
 """Simulators in the foreground."""
 
-from datetime import timedelta
 from enum import StrEnum
 
-from apex_pipeline.brokers.futu.simulator import OpenDSimulator
-from apex_pipeline.brokers.ib.simulator import FlexSimulator
-from apex_pipeline.brokers.scenario_generator import generate
-from apex_pipeline.cli.console import out, say
-from apex_pipeline.cli.loading import today
+from apex_pipeline.cli.console import line, say
+from apex_pipeline.errors import ConfigError
 
 TOKEN, QUERY = "demo-token", "1"  # accepted by the simulator only
 FUTU_PORT, FLEX_PORT = 11111, 8080
@@ -18,14 +14,28 @@ class Service(StrEnum):
     FLEX = "flex"
 
 
-def simulate(service: Service, port: int, seed: int, orders: int, days: int) -> None:
-    """Serve one broker's side of the seeded scenario until Ctrl-C; limits are the documented ones."""
-    scenario = generate(seed, orders, days, today() - timedelta(days=1))
+def simulate(service: Service, port: int | None, seed: int, orders: int, days: int) -> None:
+    """Serve one broker's side of the seeded scenario until Ctrl-C; limits are the documented ones.
+
+    The first line on stdout holds the settings that lead another `apex` here. Port 0 is any free one.
+    """
+    from apex_pipeline.brokers.futu.simulator import OpenDSimulator
+    from apex_pipeline.brokers.ib.simulator import FlexSimulator
+    from apex_pipeline.brokers.scenario_generator import generate
+    from apex_pipeline.cli.loading import newest_whole_day
+
+    scenario = generate(seed, orders, days, newest_whole_day())
     if service is Service.FUTU:
-        futu = OpenDSimulator(scenario, port=port or FUTU_PORT)
-        say("set FUTU_PORT to this port")
-        futu.serve_forever()
+        with OpenDSimulator(scenario, port=FUTU_PORT if port is None else port) as futu:
+            line(f"FUTU_HOST={futu.host} FUTU_PORT={futu.port}")
+            say("serving until Ctrl-C")
+            futu.serve_forever()
     else:
-        with FlexSimulator(scenario, TOKEN, QUERY, port=port or FLEX_PORT) as flex:
-            out.print(f"IB_FLEX_URL={flex.url} IB_FLEX_TOKEN={TOKEN} IB_FLEX_QUERY_ID={QUERY}", markup=False)
-            flex.serve_forever()
+        number = FLEX_PORT if port is None else port
+        try:
+            flex = FlexSimulator(scenario, TOKEN, QUERY, port=number)
+        except OSError as error:
+            raise ConfigError(f"cannot listen on port {number} ({error.strerror}): choose another --port") from error
+        line(f"IB_FLEX_URL={flex.url} IB_FLEX_TOKEN={TOKEN} IB_FLEX_QUERY_ID={QUERY}")
+        say("serving until Ctrl-C")
+        flex.serve_forever()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apex_pipeline.cli.console import out, show
+from apex_pipeline.cli.console import line, show
 from apex_pipeline.cli.opening import Opened
 from apex_pipeline.reports.tables import ReportTable
 from apex_pipeline.store.db import where
@@ -24,7 +24,7 @@ def status_of(found: Opened) -> dict[str, Any]:
 def tell_status(told: dict[str, Any]) -> None:
     """Print it for a person."""
     for name in ("database", "migration", "open_breaks", "error_breaks", "quarantined"):
-        out.print(f"{name.replace('_', ' ')}: {told[name]}", markup=False)
+        line(f"{name.replace('_', ' ')}: {told[name]}")
     show(ReportTable("coverage", "Coverage", told["coverage"], "nothing is loaded yet: run `apex backfill`"))
     if told["recent_failures"]:
         show(ReportTable("recent_failures", "Recent failures", told["recent_failures"]))

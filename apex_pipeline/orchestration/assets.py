@@ -10,7 +10,7 @@ from apex_pipeline import settings
 from apex_pipeline.brokers.contract import Acquire, BrokerPort
 from apex_pipeline.brokers.registry import normalizing_ports
 from apex_pipeline.domain.records import ALL_MARKETS, Ask
-from apex_pipeline.orchestration.failures import as_dagster_failure
+from apex_pipeline.orchestration.failures import as_dagster_failure, is_interactive
 from apex_pipeline.orchestration.metadata import column_schema, describe_load, report_rows
 from apex_pipeline.orchestration.partitions import daily, single_run, span
 from apex_pipeline.orchestration.resources import ZONE, Futu, IbFlex, Progress, Storage
@@ -107,7 +107,8 @@ def ib_flex_statements(
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Executions, orders and commissions from Flex statements."""
     with storage.open() as db:
-        about = _extract(context, db, (ib_flex.port(), ib_flex.limit(db)), config, progress) if _enabled("ib") else {}
+        load = ib_flex.port(patient=not is_interactive(context)), ib_flex.limit(db)
+        about = _extract(context, db, load, config, progress) if _enabled("ib") else {}
         yield from report_rows(context, db, RAW_TABLES["ib"], about)
 
 

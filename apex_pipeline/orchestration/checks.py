@@ -14,6 +14,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from apex_pipeline.domain.reconciliation import CHECKS, Break, CheckName, Severity
 from apex_pipeline.orchestration.partitions import daily, span
 from apex_pipeline.orchestration.resources import Storage
+from apex_pipeline.store.db import to_json
 from apex_pipeline.store.repositories.ledger import BreakRepository
 
 CHECKED_ASSETS = {
@@ -22,6 +23,8 @@ CHECKED_ASSETS = {
     CheckName.RAW_IS_NORMALIZED_PLUS_QUARANTINED: "trades_norm",
 }
 ROWS_SHOWN = 50
+EVIDENCE_SHOWN = 300
+"""Characters of a break's evidence, enough to name a row; all of it is in the table."""
 
 
 def _spec(check: CheckName) -> dg.AssetCheckSpec:
@@ -102,6 +105,7 @@ def _record(row: Break) -> dg.TableRecord:
         "delta": row.delta,
         "cause": row.cause,
         "account_id": row.account_id,
+        "evidence": to_json(row.evidence)[:EVIDENCE_SHOWN] if row.evidence else None,
         "break_uid": row.break_uid,
     }
     return dg.TableRecord({name: str(value) if value is not None else "" for name, value in values.items()})

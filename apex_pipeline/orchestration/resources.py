@@ -53,9 +53,9 @@ class IbFlex(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgum
     token: str
     query_id: str
 
-    def port(self) -> BrokerPort:
-        """The broker, not yet connected."""
-        return ib_port(replace(settings.load().ib, token=self.token, query_id=self.query_id))
+    def port(self, *, patient: bool) -> BrokerPort:
+        """The broker, not yet connected; `patient` if nobody waits for the run."""
+        return ib_port(replace(settings.load().ib, token=self.token, query_id=self.query_id), patient=patient)
 
     def limit(self, db: Database) -> Acquire:
         """IB's limits per token (one a second and so many a minute), shared with every other process."""

@@ -1,25 +1,22 @@
 """Runs the Dagster job in this process over a range of days, as `apex backfill` and the demo do."""
 
-import fcntl
-import os
-import socket
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.utils import make_new_run_id
 
+from apex_pipeline import settings
+from apex_pipeline.errors import ConfigError
 from apex_pipeline.orchestration.assets import ASSETS, RAW_TABLES
+from apex_pipeline.orchestration.dead_runs import end_dead_runs, sign_of_life
 from apex_pipeline.orchestration.failures import INTERACTIVE_TAG
 from apex_pipeline.orchestration.home import instance
 from apex_pipeline.orchestration.location import definitions
 from apex_pipeline.orchestration.resources import Progress
+from apex_pipeline.store.db import Database
 
-HOST_TAG = "apex/host"
 EXTRACTIONS = {"futu": "futu_history", "ib": "ib_flex_statements"}
 
 
@@ -38,41 +35,49 @@ def run_range(
     first: date, last: date, brokers: Sequence[str], config: Mapping[str, Any], progress: Progress
 ) -> list[Outcome]:
     """Load these brokers over the range and do everything downstream; one broker's failure stops only its own load."""
-    with instance() as opened:
-        _free_dead_runs(opened)
-        outcome = _run(opened, (first, last), brokers, config, progress)
+    with instance() as opened, _database() as db, sign_of_life(db) as alive:
+        end_dead_runs(opened, db)
+        tags = {**alive, **_range_tags(first, last)}
+        outcome = _run(opened, tags, brokers, config, progress)
         others = [broker for broker in brokers if EXTRACTIONS[broker] not in outcome.errors]
-        if len(others) == len(brokers):
+        if not others or len(others) == len(brokers):
             return [outcome]
-        return [outcome, _run(opened, (first, last), others, config, progress)]
+        return [outcome, _run(opened, tags, others, config, progress)]
+
+
+def _database() -> Database:
+    url = settings.load().database_url
+    if not url:
+        raise ConfigError("APEX_DATABASE_URL must be set in the process that runs Dagster")
+    return Database(url)
+
+
+def _range_tags(first: date, last: date) -> dict[str, str]:
+    return {
+        "dagster/asset_partition_range_start": first.isoformat(),
+        "dagster/asset_partition_range_end": last.isoformat(),
+        INTERACTIVE_TAG: "true",
+    }
 
 
 def _run(
     opened: dg.DagsterInstance,
-    days: tuple[date, date],
+    tags: Mapping[str, str],
     brokers: Sequence[str],
     config: Mapping[str, Any],
     progress: Progress,
 ) -> Outcome:
     job = definitions(progress).resolve_job_def("backfill_job")
-    run_id = make_new_run_id()
-    with _alive(run_id):
-        result = job.execute_in_process(
-            run_id=run_id,
-            run_config={
-                "ops": {EXTRACTIONS[broker]: {"config": dict(config)} for broker in brokers},
-                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            },
-            instance=opened,
-            raise_on_error=False,
-            asset_selection=_selection(brokers),
-            tags={
-                "dagster/asset_partition_range_start": days[0].isoformat(),
-                "dagster/asset_partition_range_end": days[1].isoformat(),
-                INTERACTIVE_TAG: "true",
-                HOST_TAG: socket.gethostname(),
-            },
-        )
+    result = job.execute_in_process(
+        run_config={
+            "ops": {EXTRACTIONS[broker]: {"config": dict(config)} for broker in brokers},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        },
+        instance=opened,
+        raise_on_error=False,
+        asset_selection=_selection(brokers),
+        tags=dict(tags),
+    )
     return Outcome(result.run_id, result.success, _errors(result), _failed_checks(result), _load_metadata(result))
 
 
@@ -109,39 +114,3 @@ def _load_metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any
             name: value.value for name, value in materialization.metadata.items()
         }
     return found
-
-
-@contextmanager
-def _alive(run_id: str) -> Generator[None]:
-    """Hold a lock that the system releases when this process dies, so that others can tell."""
-    with _lock_file(run_id).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    _lock_file(run_id).unlink(missing_ok=True)
-
-
-def _is_dead(run: dg.DagsterRun) -> bool:
-    """Whether the process of this run, started on this machine, is gone."""
-    path = _lock_file(run.run_id)
-    if run.tags.get(HOST_TAG) != socket.gethostname() or not path.exists():
-        return run.tags.get(HOST_TAG) == socket.gethostname()
-    with path.open() as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    path.unlink(missing_ok=True)
-    return True
-
-
-def _lock_file(run_id: str) -> Path:
-    return Path(os.environ["DAGSTER_HOME"]) / f"run-{run_id}.lock"
-
-
-def _free_dead_runs(opened: dg.DagsterInstance) -> None:
-    """End runs of earlier `apex` processes that were killed, and give back the broker pools that they held."""
-    unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED]
-    for run in opened.get_runs(filters=dg.RunsFilter(statuses=unfinished, tags={INTERACTIVE_TAG: "true"})):
-        if _is_dead(run):
-            opened.report_run_failed(run, "the process of this run ended without a word; its finished loads are kept")
-            opened.event_log_storage.free_concurrency_slots_for_run(run.run_id)

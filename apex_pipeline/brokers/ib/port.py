@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -13,10 +13,16 @@ from apex_pipeline.brokers.ib.delivery import DATA_TYPE, deliver
 from apex_pipeline.brokers.ib.flex_client import FlexClient, Window
 from apex_pipeline.brokers.ib.normalize import normalize
 from apex_pipeline.brokers.ib.settings import IbSettings, check_credentials, check_endpoint
+from apex_pipeline.brokers.ib.times import NEW_YORK
 from apex_pipeline.brokers.ib.transport import silent_loggers
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import Account, Ask, Call, Delivery, Done, Normalized, Record
 from apex_pipeline.errors import BrokerRefused, UnknownPayload
+
+
+def today_in_new_york() -> date:
+    """The date where IB writes its statements."""
+    return datetime.now(NEW_YORK).date()
 
 
 class IbBroker:
@@ -31,10 +37,16 @@ class IbBroker:
     final_after_days: int = planning.FINAL_AFTER_DAYS
     fee_data_type: str | None = None
 
-    def __init__(self, settings: IbSettings, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        settings: IbSettings,
+        sleep: Callable[[float], None] = time.sleep,
+        today: Callable[[], date] = today_in_new_york,
+    ) -> None:
         check_endpoint(settings)
         self.settings: IbSettings = settings
         self._sleep: Callable[[float], None] = sleep
+        self._today: Callable[[], date] = today
 
     @property
     def budget(self) -> str:
@@ -61,7 +73,7 @@ class IbBroker:
 
     def plan(self, ask: Ask, accounts: Sequence[Account], done: Sequence[Done]) -> list[Call]:  # noqa: ARG002
         """The fewest windows that cover `ask`, newest first, leaving out what is done; see `plan.plan`."""
-        return planning.plan(ask, done)
+        return planning.plan(replace(ask, today=min(ask.today, self._today())), done)
 
     def orders_without_fees(self, records: Sequence[Record]) -> dict[str, date]:  # noqa: ARG002
         """None: fees arrive with the trades."""
@@ -72,8 +84,8 @@ class IbBroker:
         return []
 
     def last_day(self, today: date) -> date:
-        """Yesterday."""
-        return planning.last_day(today)
+        """Yesterday in New York, where statements are written, whatever the date is elsewhere."""
+        return planning.last_day(min(today, self._today()))
 
     def seconds(self, calls: Sequence[Call]) -> Decimal:
         """Predicted wall time of these calls under IB's limits."""

@@ -1,0 +1,72 @@
+"""Tells runs whose process died from runs that live, and ends the dead ones: nobody else would.
+
+A dead run looks alive for ever and keeps its broker's pool, so that the next run would wait without end.
+"""
+
+import json
+import socket
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+from dagster._core.storage.tags import GRPC_INFO_TAG
+
+from apex_pipeline.store.db import Database
+
+LOCK_TAG = "apex/lock"
+"""Names the lock in the business database that the process of a run holds while it lives, on whatever machine."""
+
+LAST_WORDS = "the process of this run ended without a word; its finished loads are kept"
+UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@contextmanager
+def sign_of_life(db: Database) -> Generator[dict[str, str]]:
+    """Tags for the runs of the block, by which others see that their process lives; the server drops the lock
+    with the connection of a process that dies."""
+    name = f"apex:run:{uuid4().hex}"
+    with db.lock(name):
+        yield {LOCK_TAG: name}
+
+
+def end_dead_runs(opened: dg.DagsterInstance, db: Database) -> None:
+    """Fail the runs whose process is gone, and give back the pools that finished runs still hold."""
+    for run in opened.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)):
+        if _is_dead(run, db):
+            opened.report_run_failed(run, LAST_WORDS)
+    storage = opened.event_log_storage
+    for run_id in storage.get_concurrency_run_ids():
+        holder = opened.get_run_by_id(run_id)
+        if holder is None or holder.is_finished:
+            storage.free_concurrency_slots_for_run(run_id)
+
+
+def _is_dead(run: dg.DagsterRun, db: Database) -> bool:
+    if lock := run.tags.get(LOCK_TAG):
+        return _is_free(lock, db)
+    if server := run.tags.get(GRPC_INFO_TAG):
+        return _is_closed_here(json.loads(server))
+    return False  # another launcher's run: its own daemon knows
+
+
+def _is_free(lock: str, db: Database) -> bool:
+    free = bool(db.fetchval("lock_try", name=lock))
+    if free:
+        db.fetchval("lock_release", name=lock)
+    return free
+
+
+def _is_closed_here(server: Mapping[str, Any]) -> bool:
+    """Whether the code server that ran it was on this machine's loopback and does not listen any more."""
+    host, port = server.get("host"), server.get("port")
+    if host not in ("127.0.0.1", "localhost") or not isinstance(port, int):
+        return False
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) != 0

@@ -1,0 +1,170 @@
+"""The shape of the code location: what a person finds in the UI, and what loading it costs."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
+
+from apex_pipeline.definitions import defs
+from apex_pipeline.orchestration.assets import ASSETS
+from apex_pipeline.orchestration.checks import checks
+from apex_pipeline.orchestration.partitions import daily
+from apex_pipeline.settings import PROJECT_DIR
+from apex_pipeline.store.db import Database
+
+ASSET_GROUPS = {
+    "orders_raw_futu": "raw",
+    "trades_raw_futu": "raw",
+    "fees_raw_futu": "raw",
+    "orders_raw_ib": "raw",
+    "trades_raw_ib": "raw",
+    "fees_raw_ib": "raw",
+    "orders_norm": "normalized",
+    "trades_norm": "normalized",
+    "fees_norm": "normalized",
+    "instruments": "normalized",
+    "order_strategy_map": "strategy",
+    "recon_breaks": "reconciliation",
+}
+CHECKS = {
+    "orders_norm": {"order_filled_quantity_is_the_sum_of_its_trades"},
+    "fees_norm": {"every_filled_order_has_its_fees"},
+    "trades_norm": {"raw_is_normalized_plus_quarantined"},
+}
+JOBS = {"backfill_job", "daily_job"}
+SCHEDULES = {
+    "futu_daily": ("30 6 * * *", "Asia/Hong_Kong", "daily_job"),
+    "ib_daily": ("30 6 * * *", "America/New_York", "daily_job"),
+}
+SDKS = ("futu", "ib_async", "ibapi", "ibflex")
+IMPORT_SECONDS = 6
+"""CPU seconds to import the definitions, Dagster included; about 2 on a quiet machine."""
+
+PROBE = """
+import json, sys, time
+from apex_pipeline.definitions import defs
+from apex_pipeline.orchestration.partitions import daily
+print(json.dumps({"modules": sorted(sys.modules), "first": daily.get_first_partition_key(),
+                  "cpu": time.process_time(), "checks": len(defs.resolve_asset_graph().asset_check_keys)}))
+"""
+
+
+def specs() -> dict[str, dg.AssetSpec]:
+    return {spec.key.to_user_string(): spec for asset in ASSETS for spec in asset.specs}
+
+
+def loaded_elsewhere(environment: Mapping[str, str], folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a new process says that imports the definitions with only this environment."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        env={"PYTHONPATH": str(PROJECT_DIR), **environment},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return cast("dict[str, Any]", json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The definitions as a process without any setting sees them."""
+    return loaded_elsewhere({}, tmp_path_factory.mktemp("nowhere"))
+
+
+def test_the_definitions_load() -> None:
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_assets_are_named_and_grouped_as_their_tables() -> None:
+    assert {name: spec.group_name for name, spec in specs().items()} == ASSET_GROUPS
+
+
+def test_checks_are_known_by_the_sentence_they_prove() -> None:
+    found: dict[str, set[str]] = {}
+    for key in checks.check_keys:
+        found.setdefault(key.asset_key.to_user_string(), set()).add(key.name)
+    assert found == CHECKS
+
+
+def test_no_check_blocks_the_other_days_of_a_range() -> None:
+    assert not [spec.name for spec in checks.check_specs if spec.blocking]
+
+
+def test_jobs_and_schedules_are_the_known_ones() -> None:
+    graph = defs.get_repository_def()
+    schedules = {
+        schedule.name: (schedule.cron_schedule, schedule.execution_timezone, schedule.job_name)
+        for schedule in graph.schedule_defs
+    }
+    assert {name for name in graph.job_names if not name.startswith("__")} == JOBS
+    assert schedules == SCHEDULES
+
+
+def test_both_jobs_hold_every_asset_and_every_check() -> None:
+    for name in JOBS:
+        layer = defs.resolve_job_def(name).asset_layer
+        assert {key.to_user_string() for key in layer.selected_asset_keys} == set(ASSET_GROUPS)
+        assert {key.name for key in layer.asset_graph.asset_check_keys} == set.union(*CHECKS.values())
+
+
+def test_every_asset_and_check_has_the_same_daily_partitions() -> None:
+    partitions = {asset.partitions_def for asset in ASSETS} | {spec.partitions_def for spec in checks.check_specs}
+    assert partitions == {daily}
+    assert (daily.timezone, daily.end_offset, daily.exclusions) == ("Asia/Hong_Kong", 1, None)
+
+
+def test_partitions_reach_the_day_that_has_begun_in_hong_kong() -> None:
+    while_new_york_is_a_day_behind = datetime(2025, 3, 4, 16, 30, tzinfo=UTC)
+    with partition_loading_context(while_new_york_is_a_day_behind):
+        assert daily.get_last_partition_key() == "2025-03-05"
+
+
+def test_a_range_of_days_is_one_run_of_every_asset() -> None:
+    policies = {asset.backfill_policy for asset in ASSETS}
+    assert policies == {dg.BackfillPolicy.single_run()}
+
+
+@pytest.mark.parametrize("name", ASSET_GROUPS)
+def test_an_asset_says_what_it_is(name: str) -> None:
+    spec = specs()[name]
+    schema = spec.metadata["dagster/column_schema"]
+    assert spec.description
+    assert len(spec.description) > len(name)
+    assert spec.owners == ["team:apex"]
+    assert "postgres" in spec.kinds
+    assert isinstance(schema, dg.TableSchema)
+    assert "account_id" in {column.name for column in schema.columns} or name == "instruments"
+    assert all(column.type and "typing" not in column.type for column in schema.columns)
+
+
+def test_the_column_schema_of_an_asset_is_the_table(db: Database) -> None:
+    with db.autocommit() as cursor:
+        cursor.execute("SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'")
+        rows = [tuple(row.values()) if isinstance(row, dict) else tuple(row) for row in cursor.fetchall()]
+    for name, spec in specs().items():
+        told = {column.name for column in spec.metadata["dagster/column_schema"].columns}
+        assert told == {column for table, column in rows if table == name}, name
+
+
+def test_importing_needs_no_environment_and_loads_no_sdk(bare: dict[str, Any]) -> None:
+    loaded = {name.split(".")[0] for name in bare["modules"]}
+    assert bare["first"] == "2015-01-01"
+    assert not loaded & {*SDKS, "pandas", "numpy", "pyarrow"}
+    assert "dagster" in loaded, "control: the probe does see what is loaded"
+
+
+def test_importing_is_quick(bare: dict[str, Any]) -> None:
+    assert bare["cpu"] < IMPORT_SECONDS
+
+
+def test_the_first_partition_is_the_configured_start_of_history(tmp_path: Any) -> None:
+    assert loaded_elsewhere({"APEX_HISTORY_START": "2024-02-29"}, tmp_path)["first"] == "2024-02-29"

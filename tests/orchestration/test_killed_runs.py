@@ -1,0 +1,114 @@
+"""A process that is killed in mid-run leaves a run that looks alive; the next one ends it and is not held up by it."""
+
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.storage.tags import GRPC_INFO_TAG
+
+from apex_pipeline.orchestration.dead_runs import LOCK_TAG, end_dead_runs
+from apex_pipeline.orchestration.location import definitions
+from tests.orchestration.conftest import FIRST, LAST, Place, keys
+
+START_SECONDS = 60
+HANGING = """
+import sys, time
+from datetime import date
+from apex_pipeline.orchestration.resources import Progress
+from apex_pipeline.orchestration.running import run_range
+
+def observe(what, done, total):
+    print(what, flush=True)
+    time.sleep(600)
+
+run_range(date.fromisoformat(sys.argv[1]), date.fromisoformat(sys.argv[2]), sys.argv[3:], {}, Progress(observe))
+"""
+"""Loads through Dagster and stops for ever at the first call to a broker, its run begun and its pool taken."""
+
+
+@contextmanager
+def hanging_load(broker: str, home: Path | None = None) -> Generator[subprocess.Popen[str]]:
+    """A process in the middle of loading from this broker, with its Dagster home copied to `home` if one is given."""
+    environment = dict(os.environ)
+    if home:
+        shutil.copytree(environment["DAGSTER_HOME"], home / "dagster")
+        environment["DAGSTER_HOME"] = str(home / "dagster")
+    arguments = [sys.executable, "-c", HANGING, FIRST.isoformat(), LAST.isoformat(), broker]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment) as child:
+        try:
+            assert child.stdout is not None
+            assert select.select([child.stdout], [], [], START_SECONDS)[0], "the load did not begin"
+            assert child.stdout.readline()
+            yield child
+        finally:
+            child.kill()
+
+
+def status_of(place: Place, run_id: str) -> dg.DagsterRunStatus:
+    run = place.instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
+@pytest.mark.timeout(120)
+def test_a_killed_run_is_failed_by_the_next_one_which_is_not_held_up(place: Place) -> None:
+    with hanging_load("ib") as child:
+        (killed,) = place.instance.get_runs()
+        assert killed.status is dg.DagsterRunStatus.STARTED
+        child.send_signal(signal.SIGKILL)
+    assert status_of(place, killed.run_id) is dg.DagsterRunStatus.STARTED, "control: nobody else notices"
+    (outcome,) = place.run(brokers=["ib"])
+    assert outcome.succeeded
+    assert status_of(place, killed.run_id) is dg.DagsterRunStatus.FAILURE
+    assert place.materialized("orders_raw_ib") == set(keys())
+
+
+def test_a_run_that_was_killed_before_it_began_is_failed_too(place: Place) -> None:
+    job = definitions().resolve_job_def("backfill_job")
+    planned = place.instance.create_run_for_job(job, tags={LOCK_TAG: "apex:run:of-a-process-that-is-gone"})
+    assert planned.status is dg.DagsterRunStatus.NOT_STARTED
+    place.run((LAST, LAST))
+    assert status_of(place, planned.run_id) is dg.DagsterRunStatus.FAILURE
+
+
+@pytest.mark.timeout(120)
+def test_a_run_whose_process_lives_is_left_alone_wherever_its_home_is(place: Place, tmp_path: Path) -> None:
+    with hanging_load("ib", home=tmp_path / "elsewhere"):
+        (living,) = place.instance.get_runs()
+        (outcome,) = place.run((LAST, LAST), brokers=["futu"])
+        assert outcome.succeeded
+        assert status_of(place, living.run_id) is dg.DagsterRunStatus.STARTED
+
+
+def served_run(place: Place, port: int) -> str:
+    """A run as the UI starts it: begun by a code server on this port, holding the pool of IB."""
+    server = {GRPC_INFO_TAG: json.dumps({"host": "127.0.0.1", "port": port})}
+    run = place.instance.create_run_for_job(definitions().resolve_job_def("backfill_job"), tags=server)
+    storage = place.instance.event_log_storage
+    storage.initialize_concurrency_limit_to_default("ib")
+    assert storage.claim_concurrency_slot("ib", run.run_id, "ib_flex_statements").is_claimed
+    return run.run_id
+
+
+@pytest.mark.timeout(120)
+def test_a_run_of_a_code_server_that_is_gone_does_not_hold_up_the_next_one(place: Place) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = listening.getsockname()[1]
+        run_id = served_run(place, port)
+        end_dead_runs(place.instance, place.db)
+        assert status_of(place, run_id) is dg.DagsterRunStatus.NOT_STARTED, "control: its code server listens"
+    (outcome,) = place.run((LAST, LAST), brokers=["ib"])
+    assert outcome.succeeded
+    assert status_of(place, run_id) is dg.DagsterRunStatus.FAILURE
