@@ -1,0 +1,191 @@
+"""A whole small world per test: one seeded scenario, both simulators over their real wire, a migrated database."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from psycopg2 import sql
+
+from apex_pipeline.brokers.contract import BrokerPort
+from apex_pipeline.brokers.futu.port import FutuBroker, FutuSettings
+from apex_pipeline.brokers.futu.simulator import OpenDSimulator
+from apex_pipeline.brokers.ib.port import IbBroker
+from apex_pipeline.brokers.ib.settings import IbSettings
+from apex_pipeline.brokers.ib.simulator import FlexSimulator
+from apex_pipeline.brokers.scenario import Scenario
+from apex_pipeline.brokers.scenario_generator import generate
+from apex_pipeline.domain.models import Broker
+from apex_pipeline.domain.records import Ask
+from apex_pipeline.pipeline import Ingested, Reconciled, classify_strategies, ingest, normalize, reconcile_days
+from apex_pipeline.store.db import Database
+from tests.conftest import _database as clone  # pyright: ignore[reportPrivateUsage]  # the recipe of `database_url`
+from tests.store.rows import query
+
+TODAY = datetime.now(UTC).date()
+"""The database's clock decides which days are final, so the large scenario ends yesterday."""
+
+YESTERDAY = TODAY - timedelta(days=1)
+TOKEN, QUERY_ID = "a-token-for-the-simulator", "4711"
+RAW_TABLES = tuple(f"{kind}_raw_{broker.lower()}" for broker in Broker for kind in ("orders", "trades", "fees"))
+NORM_TABLES = ("orders_norm", "trades_norm", "fees_norm", "instruments", "order_strategy_map", "recon_breaks")
+WHEN_AND_BY_WHOM = frozenset({"fetched_at", "load_id", "generated_at", "first_seen_at", "last_seen_at"})
+"""Columns that tell of the loading and not of the business."""
+
+Rows = dict[str, list[str]]
+
+
+def unlimited(_budget: str) -> None:
+    """No rate limit: the simulators' windows are scaled away."""
+
+
+@dataclass
+class World:
+    """Both simulators telling one scenario, the brokers that read them, and the database."""
+
+    scenario: Scenario
+    db: Database
+    opend: OpenDSimulator
+    flex: FlexSimulator
+    futu: FutuBroker
+    ib: IbBroker
+
+    @property
+    def brokers(self) -> tuple[BrokerPort, ...]:
+        return self.futu, self.ib
+
+    @property
+    def today(self) -> date:
+        """The day after the scenario, when its last statement is out."""
+        return self.scenario.end + timedelta(days=1)
+
+    def ask(self, first: date | None = None, last: date | None = None, *, force: bool = False) -> Ask:
+        return Ask(first or self.scenario.start, last or self.today, self.today, force=force)
+
+    def load(self, ask: Ask | None = None, *, only: BrokerPort | None = None) -> list[Ingested]:
+        """Ingest from both brokers, or from one."""
+        return [ingest(self.db, port, unlimited, ask or self.ask()) for port in ([only] if only else self.brokers)]
+
+    def derive(self, first: date | None = None, last: date | None = None) -> Reconciled:
+        """Everything after ingest."""
+        first, last = first or self.scenario.start, last or self.today
+        for port in self.brokers:
+            normalize(self.db, port, first, last)
+        classify_strategies(self.db, first, last)
+        return reconcile_days(self.db, first, last)
+
+    def run(self, ask: Ask | None = None) -> Reconciled:
+        """All stages, as the assets do."""
+        self.load(ask)
+        return self.derive(*((ask.from_date, ask.to_date) if ask else ()))
+
+    def count(self, table: str, broker: Broker | None = None) -> int:
+        text = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
+        condition = sql.SQL(" WHERE broker = {}").format(sql.Literal(broker)) if broker else sql.SQL("")
+        return query(self.db.url, text + condition)[0][0]
+
+    def sums(self, table: str, broker: Broker) -> dict[str, Decimal]:
+        """Nonzero sums of the amounts by currency; of trades only those in force count."""
+        text = sql.SQL("SELECT currency, sum(amount) FROM {} WHERE broker = {} AND {} GROUP BY 1").format(
+            sql.Identifier(table),
+            sql.Literal(broker),
+            sql.SQL("effective" if table == "trades_norm" else "true"),
+        )
+        return {currency: total for currency, total in query(self.db.url, text) if total}
+
+    def breaks(self, state: str = "OPEN") -> list[tuple[Any, ...]]:
+        """(check, subject, severity, expected, actual) of the breaks in a state."""
+        return query(
+            self.db.url,
+            "SELECT check_name, subject, severity, expected, actual FROM recon_breaks WHERE state = %s ORDER BY 1, 2",
+            state,
+        )
+
+
+def business_rows(url: str, tables: Sequence[str] = (*RAW_TABLES, *NORM_TABLES)) -> Rows:
+    """Every row of these tables in order, without the columns that tell when it was loaded."""
+    columns: defaultdict[str, list[str]] = defaultdict(list)
+    for table, column in query(
+        url,
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2",
+    ):
+        if column not in WHEN_AND_BY_WHOM:
+            columns[table].append(column)
+    found: Rows = {}
+    for table in tables:
+        names = sql.SQL(", ").join(map(sql.Identifier, columns[table]))
+        rows = query(url, sql.SQL("SELECT ROW({})::text FROM {}").format(names, sql.Identifier(table)))
+        found[table] = sorted(text for (text,) in rows)
+    return found
+
+
+def written_rows(url: str, tables: Sequence[str] = (*RAW_TABLES, *NORM_TABLES)) -> Rows:
+    """Where every row stands and which transaction wrote it: a row that is written again shows up."""
+    text = sql.SQL("SELECT ctid::text || ' ' || xmin::text FROM {} ORDER BY 1")
+    return {table: [row for (row,) in query(url, text.format(sql.Identifier(table)))] for table in tables}
+
+
+class Stage:
+    """Builds worlds that live until the test ends."""
+
+    def __init__(self, stack: ExitStack, home: Path) -> None:
+        self._stack = stack
+        self._home = home
+
+    def world(self, scenario: Scenario, url: str) -> World:
+        """Both simulators of a scenario, and brokers and a database to load them into."""
+        opend = self._stack.enter_context(OpenDSimulator(scenario, time_scale=10_000))
+        today = scenario.end + timedelta(days=1)
+        flex = self._stack.enter_context(FlexSimulator(scenario, TOKEN, QUERY_ID, time_scale=10_000, today=today))
+        db = self._stack.enter_context(Database(url))
+        return World(scenario, db, opend, flex, futu_broker(opend.port, self._home, today), ib_broker(flex.url))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+def futu_broker(port: int, home: Path, today: date) -> FutuBroker:
+    return FutuBroker(FutuSettings(home=home, port=port), today=lambda: today)
+
+
+def ib_broker(url: str) -> IbBroker:
+    return IbBroker(IbSettings(url, TOKEN, QUERY_ID, poll_seconds=0.001))
+
+
+@pytest.fixture(scope="session")
+def scenario() -> Scenario:
+    """Enough of everything: both markets, combinations, assignments, several windows, two accounts per broker."""
+    return generate(seed=11, orders=70, days=400, end=YESTERDAY)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with ExitStack() as stack:
+        yield Stage(stack, tmp_path / "futu")
+
+
+@pytest.fixture
+def world(stage: Stage, scenario: Scenario, database_url: str) -> World:
+    """A world that nothing has been loaded from yet."""
+    return stage.world(scenario, database_url)
+
+
+@pytest.fixture
+def loaded(world: World) -> World:
+    """A world whose whole scenario has been loaded once."""
+    world.run()
+    return world
+
+
+@pytest.fixture
+def empty_clone(server_url: str, template: str) -> Iterator[str]:
+    """A second migrated database, for tests that compare two."""
+    yield from clone(server_url, template)
