@@ -4,6 +4,7 @@ What a verb needs is imported inside it: Dagster, pandas and the simulators take
 """
 
 import json
+import signal
 import sys
 from datetime import date
 from enum import StrEnum
@@ -76,10 +77,12 @@ def up(port: Port = 3000, debug: Debug = False) -> None:
     from apex_pipeline.cli.demo import serve
     from apex_pipeline.cli.loading import Wish, checked, load, tell
     from apex_pipeline.cli.opening import opened, require_brokers, with_dagster
+    from apex_pipeline.orchestration.processes import require_free_port
 
     with errors_in_one_line(debug=debug):
         configured = settings.load()
         require_brokers(configured)
+        require_free_port(port)
         wish = checked(Wish(configured.brokers), configured)
         with opened(configured, writing=True) as found:
             with_dagster(found)
@@ -230,6 +233,8 @@ def _in_one_line(kind: type[BaseException], error: BaseException, trace: Traceba
 def main(arguments: list[str] | None = None) -> Any:
     """The console script."""
     sys.excepthook = _in_one_line
+    for sign in (signal.SIGINT, signal.SIGTERM):  # a shell starts background programs with SIGINT ignored
+        signal.signal(sign, signal.default_int_handler)
     try:
         # not app(): Typer puts a hook of its own in place, which prints a traceback
         return typer.main.get_command(app)(arguments)

@@ -11,13 +11,13 @@ from apex_pipeline.brokers.futu.simulator import OpenDSimulator
 from apex_pipeline.brokers.ib.simulator import FlexSimulator
 from apex_pipeline.brokers.scenario import Scenario, Truth, truth
 from apex_pipeline.brokers.scenario_generator import generate
-from apex_pipeline.cli.console import DONE, UNFINISHED, out, say, show
+from apex_pipeline.cli.console import DONE, UNFINISHED, line, out, say, show
 from apex_pipeline.cli.loading import Wish, load, newest_whole_day, tell
 from apex_pipeline.cli.opening import Opened, opened, with_dagster
 from apex_pipeline.domain.instruments import plain
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.errors import ConfigError
-from apex_pipeline.orchestration.processes import serving
+from apex_pipeline.orchestration.processes import require_free_port, serving
 from apex_pipeline.reports.tables import ReportTable, report_tables
 from apex_pipeline.settings import FutuSettings, IbSettings, Settings
 from apex_pipeline.store.db import Database
@@ -42,6 +42,8 @@ class DemoWish:
 
 def demo(configured: Settings, wish: DemoWish) -> int:
     """Run the demo; returns the exit code: 0 only if all is loaded, equals the truth and no ERROR check failed."""
+    if not wish.leave:
+        require_free_port(wish.port)
     end = newest_whole_day()
     say(f"inventing {wish.days} days of trading (seed {wish.seed})")
     scenario = generate(wish.seed, wish.orders, wish.days, end)
@@ -65,14 +67,14 @@ def demo(configured: Settings, wish: DemoWish) -> int:
 def serve(found: Opened, port: int) -> None:
     """Serve the Dagster UI until Ctrl-C."""
     say("starting the Dagster UI")
-    with serving(found.settings.home / "dagster", port) as wait:
-        out.print(f"\nDagster UI   http://127.0.0.1:{port}", markup=False)
-        out.print(f"PostgreSQL   {found.db.url}", markup=False)
-        out.print("Ctrl-C ends everything; the data stays.", markup=False)
-        try:
+    try:
+        with serving(found.settings.home / "dagster", port) as wait:
+            line(f"\nDagster UI   http://127.0.0.1:{port}")
+            line(f"PostgreSQL   {found.db.url}")
+            line("Ctrl-C ends everything; the data stays.")
             wait()
-        except KeyboardInterrupt:
-            say("stopping")
+    except KeyboardInterrupt:
+        say("stopped; the data stays")
 
 
 @contextmanager

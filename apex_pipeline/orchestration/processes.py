@@ -31,8 +31,7 @@ def serving(folder: Path, ui_port: int) -> Generator[Callable[[], None]]:
 
     Raises ConfigError when the port is taken, StorageError when a program does not come up.
     """
-    if not port_is_free(ui_port):
-        raise ConfigError(f"port {ui_port} is in use: choose another one with --port")
+    require_free_port(ui_port)
     code_port = free_port()
     os.environ[CODE_SERVER_PORT] = str(code_port)
     workspace = ["-w", str(folder / "workspace.yaml")]
@@ -52,6 +51,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+def require_free_port(port: int) -> None:
+    """Raises ConfigError when somebody listens on this port."""
+    if not port_is_free(port):
+        raise ConfigError(f"port {port} is in use: choose another one with --port")
 
 
 def port_is_free(port: int) -> bool:
