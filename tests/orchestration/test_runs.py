@@ -1,7 +1,7 @@
 """What Dagster stores of a run: every day of every asset and of every check, and nothing on other days."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -10,6 +10,7 @@ import pytest
 from apex_pipeline.brokers.scenario import Scenario
 from apex_pipeline.domain.reconciliation import CHECKS, CheckName
 from apex_pipeline.orchestration.assets import ASSETS
+from apex_pipeline.orchestration.location import definitions
 from apex_pipeline.orchestration.resources import Progress
 from apex_pipeline.orchestration.running import Outcome, run_range
 from apex_pipeline.store.db import Database
@@ -150,6 +151,25 @@ def test_a_row_that_vanishes_after_normalizing_fails_the_checks_of_its_day_only(
         assert place.check_status(check) == {**dict.fromkeys(keys(), PASSED), day: FAILED}
         (row,) = table(evaluations(place, outcome.run_id, check)[day])
         assert named in row[column]
+
+
+def test_a_check_that_is_executed_alone_looks_again(place: Place) -> None:
+    place.run()
+    _, day, _ = _lose_a_trade(place)
+    alone = dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("orders_norm"), FILLED.value))
+    job = dg.define_asset_job("alone", selection=alone)
+    code = dg.Definitions.merge(definitions(), dg.Definitions(jobs=[job]))
+    result = code.resolve_job_def("alone").execute_in_process(instance=place.instance, tags=_range_of(FIRST, LAST))
+    assert result.success
+    assert place.check_status(FILLED) == {**dict.fromkeys(keys(), PASSED), day: FAILED}
+    assert place.check_status(COMPLETE) == dict.fromkeys(keys(), PASSED), "control: the other check was not executed"
+
+
+def _range_of(first: date, last: date) -> dict[str, str]:
+    return {
+        "dagster/asset_partition_range_start": first.isoformat(),
+        "dagster/asset_partition_range_end": last.isoformat(),
+    }
 
 
 def _lose_a_trade(place: Place) -> tuple[str, str, str]:
