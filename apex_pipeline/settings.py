@@ -173,8 +173,9 @@ def _file_values(path: Path, env: Mapping[str, str]) -> dict[str, str]:
         return {}
     try:
         document: Any = yaml.safe_load(path.read_text("utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{CONFIG_FILE} is not valid YAML: {str(error).splitlines()[0]}") from None
+    except yaml.MarkedYAMLError as error:
+        where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{CONFIG_FILE} is not valid YAML{where}: {error.problem}") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{CONFIG_FILE} must hold keys and values")
     flat = _flattened(cast("dict[str, Any]", document))

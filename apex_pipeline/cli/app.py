@@ -161,7 +161,7 @@ def status(as_json: Json = False, debug: Debug = False) -> None:
         if as_json:
             out.print_json(json.dumps(told, default=str))
         else:
-            tell_status(told)
+            tell_status(told, found.settings.display_timezone)
 
 
 @app.command()
@@ -189,7 +189,7 @@ def report(
     from apex_pipeline.reports.tables import report_tables
 
     with errors_in_one_line(debug=debug), opened(settings.load(), writing=False) as found:
-        tables = report_tables(found.db)
+        tables = report_tables(found.db, found.settings.display_timezone)
         if folder is None and form is None:
             for table in tables:
                 show(table)

@@ -54,7 +54,7 @@ def demo(configured: Settings, wish: DemoWish) -> int:
         range_wish = Wish(BROKERS, from_date=end - timedelta(days=wish.days - 1), to_date=end)
         loaded = load(range_wish, found)
         code = tell(loaded, BROKERS, found)
-        equal = _report(found.db, scenario, end)
+        equal = _report(found, scenario, end)
         failed = [check for outcome in loaded.outcomes for check in outcome.failed_checks]
         for name, day in failed[:10]:
             say(f"apex: check failed on {day}: {name.replace('_', ' ')}")
@@ -112,11 +112,11 @@ def _refuse_other_accounts(db: Database, scenario: Scenario) -> None:
         )
 
 
-def _report(db: Database, scenario: Scenario, end: date) -> bool:
+def _report(found: Opened, scenario: Scenario, end: date) -> bool:
     """Print the report and the truth beside the database; returns whether they are equal to the cent."""
-    rows = truth_rows(db, scenario)
+    rows = truth_rows(found.db, scenario)
     out.print(f"\nAPEX report, {scenario.start} to {end}", style="bold", markup=False)
-    for table in report_tables(db):
+    for table in report_tables(found.db, found.settings.display_timezone):
         if table.name not in ("totals", "sums", "fees_by_month"):
             show(table)
     show(ReportTable("truth", "The scenario's truth beside the database", rows), most=len(rows))

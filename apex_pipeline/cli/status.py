@@ -1,5 +1,6 @@
 """What is loaded, how old it is and what waits for a person."""
 
+from datetime import tzinfo
 from typing import Any
 
 from apex_pipeline.cli.console import line, show
@@ -21,10 +22,11 @@ def status_of(found: Opened) -> dict[str, Any]:
     }
 
 
-def tell_status(told: dict[str, Any]) -> None:
-    """Print it for a person."""
+def tell_status(told: dict[str, Any], zone: tzinfo) -> None:
+    """Print it for a person in `zone`."""
     for name in ("database", "migration", "open_breaks", "error_breaks", "quarantined"):
         line(f"{name.replace('_', ' ')}: {told[name]}")
-    show(ReportTable("coverage", "Coverage", told["coverage"], "nothing is loaded yet: run `apex backfill`"))
+    coverage = ReportTable("coverage", "Coverage", told["coverage"], "nothing is loaded yet: run `apex backfill`")
+    show(coverage.at(zone))
     if told["recent_failures"]:
-        show(ReportTable("recent_failures", "Recent failures", told["recent_failures"]))
+        show(ReportTable("recent_failures", "Recent failures", told["recent_failures"]).at(zone))

@@ -1,8 +1,8 @@
 """The tables of the report, read once and rendered by whoever shows them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -24,9 +24,19 @@ class ReportTable:
         return tuple(self.rows[0]) if self.rows else ()
 
 
-def report_tables(db: Database) -> list[ReportTable]:
-    """Everything the report shows, in reading order."""
-    return [
+    def at(self, zone: tzinfo) -> "ReportTable":
+        """The same table with its instants on the clocks of `zone`."""
+        rows = [{name: _at(value, zone) for name, value in row.items()} for row in self.rows]
+        return replace(self, rows=rows)
+
+
+def _at(value: Any, zone: tzinfo) -> Any:
+    return value.astimezone(zone) if isinstance(value, datetime) else value
+
+
+def report_tables(db: Database, zone: tzinfo) -> list[ReportTable]:
+    """Everything the report shows, in reading order, with instants as people in `zone` read them."""
+    tables = [
         ReportTable("totals", "Rows", db.fetch("report_totals"), "nothing is loaded yet: run `apex backfill`"),
         ReportTable("sums", "Sums per currency", db.fetch("report_sums")),
         ReportTable("breaks", "Open breaks", db.fetch("report_breaks"), "none: every check agrees"),
@@ -35,6 +45,7 @@ def report_tables(db: Database) -> list[ReportTable]:
         ReportTable("coverage", "Coverage", db.fetch("report_coverage")),
         ReportTable("fees_by_month", "Fees by month and type", db.fetch("report_fees")),
     ]
+    return [table.at(zone) for table in tables]
 
 
 def cell(value: Any) -> str:
@@ -45,6 +56,6 @@ def cell(value: Any) -> str:
         case Decimal():
             return plain(value)
         case datetime():
-            return f"{value:%Y-%m-%d %H:%M:%SZ}"
+            return f"{value:%Y-%m-%d %H:%M:%S %Z}"
         case _:
             return str(value)

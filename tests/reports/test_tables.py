@@ -1,0 +1,57 @@
+"""Report tables keep every digit, show instants on the reader's clock and cannot run as formulas."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pyarrow.parquet as pq
+import pytest
+
+from apex_pipeline.reports.export import write_report
+from apex_pipeline.reports.tables import ReportTable, cell, report_tables
+from apex_pipeline.store.db import Database
+
+AT = datetime(2026, 3, 8, 18, 30, tzinfo=UTC)
+TABLE = ReportTable(
+    "fees",
+    "Fees <by> month",
+    [
+        {"title": "=HYPERLINK(1)", "amount": Decimal("-0.000000000000000001"), "at": AT},
+        {"title": "佣金", "amount": Decimal("12345678901234567890.10"), "at": None},
+    ],
+)
+
+
+def test_an_instant_is_shown_on_the_readers_clock() -> None:
+    shown = TABLE.at(ZoneInfo("Asia/Hong_Kong")).rows[0]["at"]
+    assert shown == AT
+    assert cell(shown) == "2026-03-09 02:30:00 HKT"
+    assert cell(AT) == "2026-03-08 18:30:00 UTC", "control: without a zone it is UTC"
+
+
+def test_parquet_keeps_every_digit(tmp_path: Path) -> None:
+    (path,) = write_report([TABLE], tmp_path, "parquet")
+    assert pq.read_table(path).to_pylist() == list(TABLE.rows)
+
+
+def test_a_csv_cell_is_never_a_formula_and_a_number_stays_one(tmp_path: Path) -> None:
+    (path,) = write_report([TABLE], tmp_path, "csv")
+    lines = path.read_text("utf-8").splitlines()
+    assert lines[1] == "'=HYPERLINK(1),-0.000000000000000001,2026-03-08 18:30:00 UTC"
+    assert lines[2] == "佣金,12345678901234567890.1,"
+
+
+def test_a_page_shows_text_and_never_markup_of_a_broker(tmp_path: Path) -> None:
+    (path,) = write_report([TABLE, ReportTable("none", "None", [], "<b>nothing</b>")], tmp_path, "html")
+    page = path.read_text("utf-8")
+    assert "Fees &lt;by&gt; month" in page
+    assert "&lt;b&gt;nothing" in page
+
+
+@pytest.mark.parametrize("form", ["html", "csv", "parquet"])
+def test_an_empty_database_has_a_report_too(db: Database, tmp_path: Path, form: str) -> None:
+    tables = report_tables(db, UTC)
+    paths = write_report(tables, tmp_path, form)  # pyright: ignore[reportArgumentType]  # a plain parameter
+    assert all(path.stat().st_size > 0 for path in paths)
+    assert {table.name: len(table.rows) for table in tables if table.rows} == {}
