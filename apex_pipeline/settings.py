@@ -175,13 +175,15 @@ def _file_values(path: Path, env: Mapping[str, str]) -> dict[str, str]:
         document: Any = yaml.safe_load(path.read_text("utf-8")) or {}
     except yaml.MarkedYAMLError as error:
         where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{CONFIG_FILE} is not valid YAML{where}: {error.problem}") from None
+        raise ConfigError(f"{path.name} is not valid YAML{where}: {error.problem}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(document, dict):
-        raise ConfigError(f"{CONFIG_FILE} must hold keys and values")
+        raise ConfigError(f"{path.name} must hold keys and values")
     flat = _flattened(cast("dict[str, Any]", document))
     for key in flat:
-        _require_known(key)
-    return {_FILE_KEYS[key]: _expanded(str(value), env) for key, value in flat.items() if value is not None}
+        _require_known(path.name, key)
+    return {_FILE_KEYS[key]: _expanded(path.name, str(value), env) for key, value in flat.items() if value is not None}
 
 
 def _flattened(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -195,16 +197,16 @@ def _flattened(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _require_known(key: str) -> None:
+def _require_known(file: str, key: str) -> None:
     if key not in _FILE_KEYS:
         nearest = get_close_matches(key, _FILE_KEYS, n=1, cutoff=0.0)[0]
-        raise ConfigError(f"{CONFIG_FILE} has an unknown key {key!r}; the nearest known one is {nearest!r}")
+        raise ConfigError(f"{file} has an unknown key {key!r}; the nearest known one is {nearest!r}")
 
 
-def _expanded(text: str, env: Mapping[str, str]) -> str:
+def _expanded(file: str, text: str, env: Mapping[str, str]) -> str:
     def read(match: re.Match[str]) -> str:
         if match[1] not in env:
-            raise ConfigError(f"{CONFIG_FILE} refers to ${{{match[1]}}}, which is not set in the environment")
+            raise ConfigError(f"{file} refers to ${{{match[1]}}}, which is not set in the environment")
         return env[match[1]]
 
     return re.sub(r"\$\{(\w+)\}", read, text)

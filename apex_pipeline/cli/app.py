@@ -86,8 +86,9 @@ def up(port: Port = 3000, debug: Debug = False) -> None:
         wish = checked(Wish(configured.brokers), configured)
         with opened(configured, writing=True) as found:
             with_dagster(found)
-            tell(load(wish, found), wish.brokers, found)
+            code = tell(load(wish, found), wish.brokers, found)
             serve(found, port)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -99,7 +100,7 @@ def migrate(
     """Bring the database to the current schema."""
     from apex_pipeline.cli.opening import opened
 
-    with errors_in_one_line(debug=debug), opened(settings.load(), writing=False, migrated=False) as found:
+    with errors_in_one_line(debug=debug), opened(settings.load(), writing=not status, migrated=False) as found:
         applied = [] if status else found.migrations.run(to)
         for migration in found.migrations.status():
             state = f"applied {migration.applied_at:%Y-%m-%d %H:%M:%SZ}" if migration.applied_at else "pending"
@@ -142,7 +143,7 @@ def _backfill(wish: "Wish", configured: settings.Settings, *, dry_run: bool, as_
     from apex_pipeline.cli.loading import load, show_plan, tell
     from apex_pipeline.cli.opening import opened, with_dagster
 
-    with opened(configured, writing=not dry_run, migrated=False) as found:
+    with opened(configured, writing=not dry_run, migrated=not dry_run) as found:
         if dry_run:
             show_plan(wish, found)
             return DONE

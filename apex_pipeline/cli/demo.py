@@ -70,7 +70,7 @@ def serve(found: Opened, port: int) -> None:
     try:
         with serving(found.settings.home / "dagster", port) as wait:
             line(f"\nDagster UI   http://127.0.0.1:{port}")
-            line(f"PostgreSQL   {found.db.url}")
+            line(f"PostgreSQL   {found.told_url}")
             line("Ctrl-C ends everything; the data stays.")
             wait()
     except KeyboardInterrupt:
@@ -89,7 +89,7 @@ def simulated(scenario: Scenario, configured: Settings, wish: DemoWish) -> Gener
             configured,
             brokers=BROKERS,
             futu=FutuSettings("127.0.0.1", futu.port, None, (), (), 10, 30 / SPEED, 400),
-            ib=IbSettings(flex.url, TOKEN, QUERY, 10, 10 / SPEED),
+            ib=IbSettings(flex.url, TOKEN, QUERY, 10 * SPEED, 10 / SPEED),
         )
 
 

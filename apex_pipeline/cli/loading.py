@@ -131,7 +131,8 @@ def asked_range(wish: Wish, found: Opened) -> tuple[date, date]:
         first = last - timedelta(days=(wish.days or lookback) - 1 + untold)
     else:
         overlap = timedelta(days=OVERLAP_DAYS if "ib" in wish.brokers else 0)
-        missing = whole if found.is_empty else first_missing_day(found.db, wish.brokers, last, lookback)
+        covering = {port.name: port.covering_data_types for port in ports(wish.brokers, found.settings).values()}
+        missing = whole if found.is_empty else first_missing_day(found.db, covering, last, lookback)
         first = max(whole, missing - overlap)
     return max(first, found.settings.history_start), last
 
@@ -240,7 +241,8 @@ def show_plan(wish: Wish, found: Opened) -> None:
         for call in calls:
             line(f"  {call}")
     if "futu" in wish.brokers:
-        line("  and one fee call per 400 filled orders without a fee, known once the orders are")
+        size = found.settings.futu.batch_fee_size
+        line(f"  and one fee call per {size} filled orders without a fee, known once the orders are")
 
 
 def _planned(port: BrokerPort, ask: Ask, found: Opened) -> list[Call]:

@@ -1,7 +1,5 @@
 """Opens what a verb needs: settings, the database (embedded or given), migrations, Dagster's home."""
 
-import signal
-import sys
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -10,7 +8,7 @@ from apex_pipeline import settings
 from apex_pipeline.errors import ConfigError
 from apex_pipeline.settings import PROJECT_DIR, Settings, sibling_database
 from apex_pipeline.store.create import ensure_database
-from apex_pipeline.store.db import Database
+from apex_pipeline.store.db import Database, where
 from apex_pipeline.store.embedded import EmbeddedServer
 from apex_pipeline.store.migrate import MigrationRunner
 
@@ -25,6 +23,12 @@ class Opened:
     settings: Settings
     db: Database
     dagster_url: str
+    is_own_server: bool
+
+    @property
+    def told_url(self) -> str:
+        """Where the database is, for a person's eyes: without the password of a server that is not ours."""
+        return where(self.db.url) if self.is_own_server else self.db.url
 
     @property
     def migrations(self) -> MigrationRunner:
@@ -39,12 +43,11 @@ class Opened:
 
 @contextmanager
 def opened(configured: Settings, *, writing: bool, migrated: bool = True) -> Generator[Opened]:
-    """The database of these settings; a writing verb first creates it and applies what is pending.
+    """The database of these settings; a writing verb first creates it.
 
-    The embedded PostgreSQL runs for as long as somebody uses it. `migrated`: whether a reading verb needs
-    the current schema.
+    The embedded PostgreSQL runs for as long as somebody uses it. `migrated`: whether the verb needs the
+    current schema, for which a writing one applies what is pending.
     """
-    _end_on_sigterm()
     with ExitStack() as stack:
         url = configured.database_url or stack.enter_context(_embedded(configured))
         complete = replace(configured, database_url=url)
@@ -53,8 +56,9 @@ def opened(configured: Settings, *, writing: bool, migrated: bool = True) -> Gen
             ensure_database(url)
         db = stack.enter_context(Database(url))
         db.connect()
-        found = Opened(complete, db, configured.dagster_database_url or sibling_database(url))
-        if writing:
+        dagster_url = configured.dagster_database_url or sibling_database(url)
+        found = Opened(complete, db, dagster_url, is_own_server=bool(configured.database_url))
+        if migrated and writing:
             found.migrations.run()
         elif migrated:
             found.migrations.require_current()
@@ -86,10 +90,3 @@ def _embedded(configured: Settings) -> Generator[str]:
         yield server.url(EMBEDDED_DATABASE)
 
 
-def _end_on_sigterm() -> None:
-    """SIGTERM ends like Ctrl-C: what was started is stopped."""
-    signal.signal(signal.SIGTERM, _end)
-
-
-def _end(_signal: int, _frame: object) -> None:
-    sys.exit(128 + signal.SIGTERM)

@@ -78,6 +78,7 @@ def _extract(
     partitions_def=daily,
     backfill_policy=single_run,
     pool="futu",
+    can_subset=True,
 )
 def futu_history(
     context: dg.AssetExecutionContext,
@@ -97,6 +98,7 @@ def futu_history(
     partitions_def=daily,
     backfill_policy=single_run,
     pool="ib",
+    can_subset=True,
 )
 def ib_flex_statements(
     context: dg.AssetExecutionContext,
@@ -116,6 +118,7 @@ def ib_flex_statements(
     specs=[_spec(table, "normalized", [*RAW_TABLES["futu"], *RAW_TABLES["ib"]]) for table in NORMALIZED_TABLES],
     partitions_def=daily,
     backfill_policy=single_run,
+    can_subset=True,
 )
 def normalized(
     context: dg.AssetExecutionContext, storage: Storage, progress: dg.ResourceParam[Progress]

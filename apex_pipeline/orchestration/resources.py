@@ -59,10 +59,10 @@ class IbFlex(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgum
 
     def limit(self, db: Database) -> Acquire:
         """IB's limits per token (one a second and so many a minute), shared with every other process."""
-        ib = settings.load().ib
-        scale = ib.poll_seconds / 10
-        per_second = RateLimiter(db, 1, scale)
-        per_minute = RateLimiter(db, ib.requests_per_minute, FLEX_WINDOW_SECONDS * scale)
+        most = settings.load().ib.requests_per_minute
+        # a service that allows more than one a second is not IB's own
+        per_second = RateLimiter(db, 1, min(1.0, FLEX_WINDOW_SECONDS / most))
+        per_minute = RateLimiter(db, most, FLEX_WINDOW_SECONDS)
 
         def acquire(budget: str) -> float:
             return per_minute.acquire(budget) + per_second.acquire(f"{budget}:second")

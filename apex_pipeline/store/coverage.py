@@ -1,8 +1,9 @@
 """How much is there: rows per day and table, coverage per account, what waits in quarantine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
+from apex_pipeline.domain.models import Broker
 from apex_pipeline.store.db import Database
 
 DATE_COLUMNS = {
@@ -23,11 +24,16 @@ def rows_by_day(db: Database, table: str, first: date, last: date) -> dict[date,
         return tx.count_by_day(table, DATE_COLUMNS.get(table, "business_date"), first, last)
 
 
-def first_missing_day(db: Database, brokers: Sequence[str], last: date, lookback_days: int) -> date:
-    """Where a load without a range begins: the day after what every account has, else the whole look-back."""
+def first_missing_day(
+    db: Database, covering: Mapping[Broker, Sequence[str]], last: date, lookback_days: int
+) -> date:
+    """Where a load without a range begins: the last day that every account has, else the whole look-back.
+
+    `covering`: the data types of each broker that must cover a day.
+    """
     whole = last - timedelta(days=lookback_days - 1)
     starts: list[date] = []
-    for broker in brokers:
-        row = db.fetchrow("covered_until", broker=broker.upper())
+    for broker, data_types in covering.items():
+        row = db.fetchrow("covered_until", broker=broker, data_types=list(data_types))
         starts.append(row["until"] if row and row["until"] else whole)
     return max(whole, min(starts, default=whole))

@@ -124,7 +124,7 @@ def _settings(home: Path, url: str, futu: OpenDSimulator, flex: FlexSimulator) -
         home=home,
         database_url=url,
         futu=FutuSettings("127.0.0.1", futu.port, None, (), (), 10, 30 / SPEED, 400),
-        ib=IbSettings(flex.url, TOKEN, QUERY, 10, 10 / SPEED),
+        ib=IbSettings(flex.url, TOKEN, QUERY, 10 * SPEED, 10 / SPEED),
     )
 
 
