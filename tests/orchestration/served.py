@@ -1,0 +1,35 @@
+"""Starts the whole product as a person meets it: databases, simulators, Dagster's programs and its page."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from apex_pipeline.brokers.scenario import Scenario
+from apex_pipeline.orchestration.processes import HOST, free_port, serving
+from tests.orchestration.conftest import Place, made_place
+from tests.orchestration.graphql import Ui
+
+ANSWER_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Served:
+    """A product with its code server, webserver and daemon running."""
+
+    place: Place
+    ui: Ui
+
+
+@contextmanager
+def served_place(server_url: str, scenario: Scenario, home: Path) -> Generator[Served]:
+    """Start everything on free ports and stop it afterwards."""
+    port = free_port()
+    with (
+        made_place(server_url, scenario, home) as place,
+        serving(place.folder, port),
+        httpx.Client(base_url=f"http://{HOST}:{port}", timeout=ANSWER_SECONDS) as client,
+    ):
+        yield Served(place, Ui(client))
