@@ -88,5 +88,3 @@ def require_brokers(configured: Settings, brokers: Sequence[str] | None = None) 
 def _embedded(configured: Settings) -> Generator[str]:
     with EmbeddedServer(configured.home) as server:
         yield server.url(EMBEDDED_DATABASE)
-
-

@@ -23,7 +23,6 @@ class ReportTable:
     def columns(self) -> tuple[str, ...]:
         return tuple(self.rows[0]) if self.rows else ()
 
-
     def at(self, zone: tzinfo) -> "ReportTable":
         """The same table with its instants on the clocks of `zone`."""
         rows = [{name: _at(value, zone) for name, value in row.items()} for row in self.rows]

@@ -24,9 +24,7 @@ def rows_by_day(db: Database, table: str, first: date, last: date) -> dict[date,
         return tx.count_by_day(table, DATE_COLUMNS.get(table, "business_date"), first, last)
 
 
-def first_missing_day(
-    db: Database, covering: Mapping[Broker, Sequence[str]], last: date, lookback_days: int
-) -> date:
+def first_missing_day(db: Database, covering: Mapping[Broker, Sequence[str]], last: date, lookback_days: int) -> date:
     """Where a load without a range begins: the last day that every account has, else the whole look-back.
 
     `covering`: the data types of each broker that must cover a day.
