@@ -26,6 +26,8 @@ from tests.orchestration.conftest import FIRST, Place, keys
 from tests.orchestration.graphql import WORKSPACE, Ui, until
 from tests.orchestration.served import Served, served_place
 
+pytestmark = pytest.mark.xdist_group("ui")
+
 ALL = [key.to_user_string() for asset in ASSETS for key in asset.keys]
 CHECKS = {check.value: asset for check, asset in CHECKED_ASSETS.items()}
 FILLED = CheckName.ORDER_FILLED_QUANTITY_IS_THE_SUM_OF_ITS_TRADES.value
@@ -122,7 +124,7 @@ def test_materializing_one_day_succeeds_and_its_rows_are_in_the_database(
     assert orders_by_day(served.place, ONE_DAY, ONE_DAY) == expected
 
 
-@pytest.mark.parametrize("asset", ALL)
+@pytest.mark.parametrize("asset", sorted(ALL))
 def test_materializing_one_day_colours_that_day_and_not_its_neighbours(
     served: Served, one_day: dict[str, Any], asset: str
 ) -> None:
