@@ -16,9 +16,11 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from apex_pipeline.brokers.scenario import Scenario
 from apex_pipeline.orchestration.dead_runs import LOCK_TAG, end_dead_runs
 from apex_pipeline.orchestration.location import definitions
-from tests.orchestration.conftest import FIRST, LAST, Place, keys
+from tests.orchestration.conftest import FIRST, LAST, Place, keys, made_place
+from tests.pipeline.conftest import business_rows
 
 START_SECONDS = 60
 HANGING = """
@@ -34,6 +36,25 @@ def observe(what, done, total):
 run_range(date.fromisoformat(sys.argv[1]), date.fromisoformat(sys.argv[2]), sys.argv[3:], {}, Progress(observe))
 """
 """Loads through Dagster and stops for ever at the first call to a broker, its run begun and its pool taken."""
+
+
+KILLED = """
+import os, signal, sys
+from datetime import date
+from apex_pipeline.orchestration.resources import Progress
+from apex_pipeline.orchestration.running import run_range
+
+steps = 0
+
+def observe(what, done, total):
+    global steps
+    steps += 1
+    if steps == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+run_range(date.fromisoformat(sys.argv[1]), date.fromisoformat(sys.argv[2]), ["futu", "ib"], {}, Progress(observe))
+"""
+"""Loads through Dagster and is killed without a word at the given step of its work."""
 
 
 @contextmanager
@@ -112,3 +133,17 @@ def test_a_run_of_a_code_server_that_is_gone_does_not_hold_up_the_next_one(place
     (outcome,) = place.run((LAST, LAST), brokers=["ib"])
     assert outcome.succeeded
     assert status_of(place, run_id) is dg.DagsterRunStatus.FAILURE
+
+
+@pytest.mark.timeout(180)
+def test_a_load_that_is_killed_again_and_again_ends_like_an_undisturbed_one(
+    place: Place, server_url: str, scenario: Scenario, tmp_path: Path
+) -> None:
+    for step in (2, 4, 6, 9):
+        arguments = [sys.executable, "-c", KILLED, FIRST.isoformat(), LAST.isoformat(), str(step)]
+        assert subprocess.run(arguments, check=False).returncode == -signal.SIGKILL
+    (outcome,) = place.run()
+    assert outcome.succeeded
+    with made_place(server_url, scenario, tmp_path / "undisturbed") as other:
+        other.run()
+        assert business_rows(place.db.url) == business_rows(other.db.url)
