@@ -5,7 +5,8 @@ The rooms, from the bottom up; a room imports only from those above it in this l
 settings, errors   what is configured; what can go wrong
 domain             pure rules: models, instruments, strategies, reconciliation
 brokers | store    the only rooms that know a broker's words | SQL
-reports | live     tables for people | what a live engine imports
+reports | extraction   tables for people | fetching and storing what a broker tells
 pipeline           the story: ingest, normalize, classify, reconcile, report
+live               what an engine or a script imports
 orchestration      the only room that knows Dagster
 """

@@ -4,70 +4,28 @@ A stage reads what the stage before it wrote, works on the asked days and on the
 it last ran, and returns counts. Nothing here knows Dagster, SQL or a broker's words.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
 
-from apex_pipeline.brokers.contract import Acquire, BrokerPort, Session
-from apex_pipeline.domain.models import Broker
+from apex_pipeline.brokers.contract import Acquire, BrokerPort
+from apex_pipeline.domain.lifecycle import endings
 from apex_pipeline.domain.reconciliation import CHECKS, CheckName, Finding, reconcile
-from apex_pipeline.domain.records import Account, Ask, Call
+from apex_pipeline.domain.records import Account, Ask, Call, LoadScope
 from apex_pipeline.domain.strategies.classify import classify
-from apex_pipeline.errors import BrokerError, ConfigError
+from apex_pipeline.extraction import Extraction, Ingested, Observe, askable, done_before, missing_days
 from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.repositories.endings import EndingRepository
 from apex_pipeline.store.repositories.ledger import BreakRepository, Day, NormalizeRepository, StrategyRepository
-from apex_pipeline.store.repositories.loads import Loaded, LoadRepository
+from apex_pipeline.store.repositories.loads import LoadRepository
 
 DAYS_PER_TRANSACTION = 45
 """Days normalized in one transaction: few enough to keep memory flat, enough to make round trips rare."""
 
-FEE_LOOKBACK_DAYS = 90
-"""Fees that were pending are asked again for orders this old."""
-
-FRIDAY = 5
-
-Observe = Callable[[str, int, int], None]
-"""Told of progress: what is being done, steps finished, steps known so far."""
-
 
 def silent(_what: str, _done: int, _total: int) -> None:
     """The observer that tells nobody."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ingested:
-    """What one extraction brought, in records, and what stayed uncovered."""
-
-    broker: Broker
-    calls: int = 0
-    records: int = 0
-    new_versions: int = 0
-    unchanged: int = 0
-    superseded: int = 0
-    quarantined: int = 0
-    notes: tuple[str, ...] = ()
-    missing_days: tuple[date, ...] = ()
-    skipped_calls: int = 0
-
-
-@dataclass(slots=True)
-class _Tally:
-    run_id: int = 0
-    calls: int = 0
-    loads: list[Loaded] = field(default_factory=list)
-
-    def ingested(self, broker: Broker, missing: Sequence[date]) -> Ingested:
-        return Ingested(
-            broker,
-            self.calls,
-            sum(load.records for load in self.loads),
-            sum(load.new_versions for load in self.loads),
-            sum(load.unchanged for load in self.loads),
-            sum(load.superseded for load in self.loads),
-            sum(load.quarantined for load in self.loads),
-            tuple(dict.fromkeys(note for load in self.loads for note in load.notes)),
-            tuple(missing),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,91 +38,37 @@ class Reconciled:
 
 
 def ingest(db: Database, broker: BrokerPort, acquire: Acquire, ask: Ask, observe: Observe = silent) -> Ingested:
-    """Fetch what the asked days still lack and store it, call by call; raises BrokerError at the first refusal.
-
-    A call that was stored stays stored, so an interrupted run is continued by the next one.
-    """
+    """Fetch what the asked days still lack and store it, call by call; raises BrokerError at the first refusal."""
+    loads = LoadRepository(db, broker.name)
     with db.lock(f"apex:ingest:{broker.name}", lambda: observe("waiting for another load", 0, 0)):
-        return _ingest(LoadRepository(db, broker.name), broker, acquire, ask, observe)
-
-
-def _ingest(loads: LoadRepository, broker: BrokerPort, acquire: Acquire, ask: Ask, observe: Observe) -> Ingested:
-    tally = _Tally()
-    ask = _askable(ask, broker)
-    if ask.to_date < ask.from_date:
-        return tally.ingested(broker.name, ())
-    done = [] if ask.force else loads.done(ask, broker.final_after_days)
-    tally.run_id = loads.begin_run(ask)
-    try:
-        with broker.connect(acquire) as session:
-            accounts = _wanted(session.accounts(), ask)
-            _load(loads, session, broker.plan(ask, accounts, done), tally, observe)
-            _load(loads, session, _fee_calls(loads, broker, accounts, ask), tally, observe)
-    except BrokerError:
-        loads.end_run(tally.run_id, complete=False)
-        raise
-    loads.end_run(tally.run_id, complete=True)
-    return tally.ingested(broker.name, missing_days(loads, broker, accounts, ask))
+        ask = askable(ask, broker, loads)
+        extraction = Extraction(loads, broker, ask, observe)
+        if ask.to_date < ask.from_date:
+            return extraction.told(())
+        done = done_before(ask, broker, loads)
+        with loads.run(ask) as extraction.run_id, broker.connect(acquire) as session:
+            accounts = extraction.run(session, done)
+        return extraction.told(missing_days(loads, broker, accounts, ask))
 
 
 def ingest_plan(db: Database, broker: BrokerPort, accounts: Sequence[Account], ask: Ask) -> list[Call]:
-    """The calls that an ingest of these days would make now, fees left out; asks and writes nothing."""
-    ask = _askable(ask, broker)
+    """The calls that an ingest of these days would make now; asks and writes nothing.
+
+    Fees are planned of the orders that are stored: those of orders yet to come are not known.
+    """
+    loads = LoadRepository(db, broker.name)
+    ask = askable(ask, broker, loads)
     if ask.to_date < ask.from_date:
         return []
-    done = [] if ask.force else LoadRepository(db, broker.name).done(ask, broker.final_after_days)
-    return broker.plan(ask, accounts, done)
+    extraction = Extraction(loads, broker, ask, silent)
+    fees = [] if ask.scope is LoadScope.CASH else extraction.fee_calls(extraction.audits(accounts))
+    history = broker.plan(ask, accounts, done_before(ask, broker, loads))
+    return [*history, *fees, *broker.plan_states(ask, accounts)]
 
 
-def _load(loads: LoadRepository, session: Session, calls: Sequence[Call], tally: _Tally, observe: Observe) -> None:
-    for number, call in enumerate(calls):
-        observe(str(call), number, len(calls))
-        started_at = datetime.now(UTC)
-        try:
-            delivery = session.fetch(call)
-        except BrokerError as error:
-            loads.store_failure(tally.run_id, call, error, started_at)
-            raise
-        tally.calls += 1
-        tally.loads.append(loads.store(tally.run_id, call, delivery, started_at))
-
-
-def _askable(ask: Ask, broker: BrokerPort) -> Ask:
-    last = min(ask.to_date, broker.last_day(ask.today))
-    return Ask(ask.from_date, last, ask.today, ask.account_id, ask.market, ask.force)
-
-
-def _wanted(accounts: Sequence[Account], ask: Ask) -> list[Account]:
-    wanted = [account for account in accounts if ask.account_id in (None, account.account_id)]
-    if accounts and not wanted:
-        known = ", ".join(account.account_id for account in accounts)
-        raise ConfigError(f"account {ask.account_id} is not among the accounts of this login: {known}")
-    return wanted
-
-
-def _fee_calls(loads: LoadRepository, broker: BrokerPort, accounts: Sequence[Account], ask: Ask) -> list[Call]:
-    """Fees of every filled order that has none yet, over all windows: asking per window would cost more calls."""
-    if broker.fee_data_type is None:
-        return []
-    since = min(ask.from_date, ask.today - timedelta(days=FEE_LOOKBACK_DAYS)) - timedelta(days=1)
-    calls: list[Call] = []
-    for account in accounts:
-        records = loads.records_between(account.account_id, since, ask.today + timedelta(days=1))
-        calls += broker.plan_fees(account, broker.orders_without_fees(records), ask)
-    return calls
-
-
-def missing_days(loads: LoadRepository, broker: BrokerPort, accounts: Sequence[Account], ask: Ask) -> list[date]:
-    """Asked weekdays that some account was not covered for; all of them when no account was."""
-    rows = loads.covered_days(broker.covering_data_types, ask.from_date, ask.to_date)
-    told = accounts or [Account(account_id) for account_id in sorted({row["account_id"] for row in rows})]
-    asked = _days(ask.from_date, ask.to_date)
-    missing = set[date]() if told else set(asked)
-    for account in told:
-        for data_type in broker.covering_data_types if account.has_trades else broker.covering_data_types[:1]:
-            ranges = [r for r in rows if r["account_id"] == account.account_id and r["data_type"] == data_type]
-            missing |= {day for day in asked if not any(r["from_date"] <= day <= r["to_date"] for r in ranges)}
-    return sorted(day for day in missing if day.isoweekday() <= FRIDAY)
+def predicted_seconds(db: Database, broker: BrokerPort, calls: Sequence[Call]) -> Decimal:
+    """The wall time to expect of these calls, judged by the broker's limits and by what came before."""
+    return broker.seconds(calls, LoadRepository(db, broker.name).density())
 
 
 def normalize(
@@ -182,6 +86,22 @@ def normalize(
             rejected += written.quarantined
             total = {name: total.get(name, Merged(0, 0)) + merged for name, merged in written.rows.items()}
     return total, rejected
+
+
+def end_options(db: Database, broker: BrokerPort, observe: Observe = silent) -> Merged:
+    """Make trades of assignments, exercises and expiries, where the broker tells them in cash and positions only."""
+    total = Merged(0, 0)
+    if broker.cash_data_type is None:
+        return total
+    repository = EndingRepository(db, broker.name, broker.cash_data_type)
+    with db.lock(f"apex:endings:{broker.name}"):
+        accounts = repository.accounts()
+        for number, account_id in enumerate(accounts):
+            observe("ending options", number, len(accounts))
+            seen = repository.observed(account_id)
+            ended = endings(seen.trades, seen.movements, seen.snapshots, seen.instruments, seen.cash_told)
+            total += repository.replace(account_id, ended)
+    return total
 
 
 def classify_strategies(db: Database, from_date: date, to_date: date, observe: Observe = silent) -> Merged:
@@ -221,10 +141,6 @@ def _by_day(findings: Sequence[Finding]) -> dict[date, list[Finding]]:
         if finding.business_date is not None:
             days.setdefault(finding.business_date, []).append(finding)
     return days
-
-
-def _days(from_date: date, to_date: date) -> list[date]:
-    return [from_date + timedelta(days=n) for n in range((to_date - from_date).days + 1)]
 
 
 def _parts(days: Sequence[Day]) -> list[list[Day]]:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.domain.records import Account, Ask, Call, Delivery, Done, Normalized, Record
+from apex_pipeline.domain.records import Account, Ask, Audit, Call, Delivery, Done, Normalized, Record, RecordKind
 
 
 class Session(Protocol):
@@ -42,6 +42,14 @@ class BrokerPort(Protocol):
     """Days after which the broker no longer changes a business date: a load made later need not be repeated."""
     fee_data_type: str | None
     """The data type of `plan_fees` calls, or None where fees arrive with the trades."""
+    cash_data_type: str | None
+    """The data type that tells bookings of cash, where only they and positions tell how options ended."""
+    history_kinds: Mapping[str, RecordKind]
+    """Data types that tell all records of some days, and their kind: an empty answer where rows are stored is wrong."""
+    audit_fields: tuple[str, ...]
+    """The fields of a payload that `audit` reads."""
+    reread_days: int
+    """A load that reaches to the newest day also asks so many days before it again, if they were told before."""
 
     def connect(self, acquire: Acquire) -> AbstractContextManager[Session]:
         """Open a session; every request first takes from its budget through `acquire`."""
@@ -51,8 +59,16 @@ class BrokerPort(Protocol):
         """The fewest calls that cover `ask`, newest days first, leaving out what is `done`."""
         ...
 
-    def orders_without_fees(self, records: Sequence[Record]) -> dict[str, date]:
-        """Orders among these records that have executions but no settled fee, with their business date."""
+    def plan_states(self, ask: Ask, accounts: Sequence[Account]) -> list[Call]:
+        """Calls for the state of the accounts as it is now, where the ask reaches to today."""
+        ...
+
+    def audit(self, account: Account, records: Sequence[Record]) -> Audit:
+        """What these records of one account, reduced to `audit_fields`, say about their own completeness."""
+        ...
+
+    def plan_follow_up(self, account: Account, found: Audit, ask: Ask, done: Sequence[Done]) -> list[Call]:
+        """Calls for what the audit misses, each worth making once; empty where nothing can be mended."""
         ...
 
     def plan_fees(self, account: Account, orders: Mapping[str, date], ask: Ask) -> list[Call]:
@@ -63,8 +79,8 @@ class BrokerPort(Protocol):
         """The newest day that the broker can already tell something final about."""
         ...
 
-    def seconds(self, calls: Sequence[Call]) -> Decimal:
-        """Predicted wall time of these calls under the broker's limits."""
+    def seconds(self, calls: Sequence[Call], expected: Mapping[str, Decimal] | None = None) -> Decimal:
+        """Predicted wall time of these calls; `expected`: records per day of an account, by data type, where known."""
         ...
 
     def normalize(self, records: Sequence[Record]) -> Normalized:

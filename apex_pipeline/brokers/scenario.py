@@ -4,13 +4,22 @@
 is exact Decimal, times are aware UTC, dates are the exchange's. Nothing here knows a broker's words.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
-from apex_pipeline.domain.models import AssetClass, Broker, FeeType, OptionRight, OrderStatus, Side, TradeKind
+from apex_pipeline.domain.models import (
+    AssetClass,
+    Broker,
+    CashKind,
+    FeeType,
+    OptionRight,
+    OrderStatus,
+    Side,
+    TradeKind,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +148,27 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class CashBooking:
+    """One movement of cash; `amount` is signed: positive received, negative paid.
+
+    `contract` is what was traded, paid a dividend or, as an option, was assigned or exercised; `qty` is signed
+    shares or contracts of it, of an option that ended their unsigned number; `per_share` the dividend or strike.
+    `order`: number of the order that is settled or charged.
+    """
+
+    account_id: str
+    kind: CashKind
+    booked_on: date
+    settles_on: date
+    currency: str
+    amount: Decimal
+    contract: Contract | None = None
+    qty: Decimal | None = None
+    per_share: Decimal | None = None
+    order: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Holding:
     """A position at the end of the scenario; `qty` is signed, `average_price` is without fees."""
 
@@ -169,7 +199,8 @@ class ScenarioAccount:
 class Scenario:
     """Everything that happened between `start` and `end` (inclusive).
 
-    `closes`: daily closing prices by (market, stock code), for every session day.
+    `closes`: daily closing prices by (market, stock code), for every session day. `cash`: what moved the cash of
+    Futu accounts beside trades; the settlements that follow from orders and events are in `scenario_cash.cash_flow`.
     """
 
     seed: int
@@ -183,6 +214,7 @@ class Scenario:
     closes: Mapping[tuple[str, str], Mapping[date, Decimal]] = field(
         default_factory=dict[tuple[str, str], Mapping[date, Decimal]]
     )
+    cash: tuple[CashBooking, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +222,9 @@ class Truth:
     """What a database must show after loading one broker of a scenario completely.
 
     `orders`: Futu all orders, IB orders with at least one fill (Flex knows no others).
-    `trades`: Futu fills (expiries and assignments are no deals there), IB fills and events.
+    `trades`: Futu fills (expiries and assignments are no deals there), IB fills and events. `endings` and
+    `ending_amounts`: number and amounts of the Futu events, options and delivered shares, by kind: what cash flow
+    and positions tell beside the deals; none for IB, which counts them in `trades`.
     `fees`: sum of all charges by currency, of orders and of fills; rebates lower it. The number of fee
     rows is not told, because one charge may be split into several rows.
     `amounts`: sum of qty x price x multiplier by currency, unsigned, over the counted trades; options that
@@ -201,6 +235,8 @@ class Truth:
     trades: int
     fees: dict[str, Decimal]
     amounts: dict[str, Decimal]
+    endings: dict[TradeKind, int] = field(default_factory=dict[TradeKind, int])
+    ending_amounts: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
 
 
 def truth(scenario: Scenario) -> dict[Broker, Truth]:
@@ -211,11 +247,17 @@ def truth(scenario: Scenario) -> dict[Broker, Truth]:
 def _truth_of(scenario: Scenario, broker: Broker) -> Truth:
     orders = [o for o in scenario.orders if o.broker == broker and (broker == Broker.FUTU or o.fills)]
     trades: list[Fill | Event] = [f for o in orders for f in o.fills]
+    events = [e for e in scenario.events if e.broker == broker]
     if broker == Broker.IB:
-        trades += [e for e in scenario.events if e.broker == broker]
+        trades += events
+        events = []
     charged = ((o.contract.currency, c.amount) for o in orders for c in (*o.charges, *_fill_charges(o)))
     gross = ((t.contract.currency, t.qty * t.price * t.contract.multiplier) for t in trades)
-    return Truth(len(orders), len(trades), _by_currency(charged), _by_currency(gross))
+    ended = ((e.contract.currency, e.qty * e.price * e.contract.multiplier) for e in events)
+    return Truth(
+        len(orders), len(trades), _by_currency(charged), _by_currency(gross), dict(Counter(e.kind for e in events)),
+        _by_currency(ended),
+    )  # fmt: skip
 
 
 def _fill_charges(order: ScenarioOrder) -> Iterable[Charge]:

@@ -89,14 +89,17 @@ class Book:
 
     def closable(self, market: str, at: datetime) -> list[Idea]:
         """Ideas that may be closed now; shares under a call and planned assignments stay."""
-        return [i for i in self.ideas if i.pieces[0].contract.market == market and self.may_close(i, at)]
+        return [
+            i for i in self.ideas
+            if i.ready_at < at and i.pieces[0].contract.market == market and self.may_close(i, at)
+        ]  # fmt: skip
 
     def may_close(self, idea: Idea, at: datetime) -> bool:
         """Whether nothing of the idea is still being filled or needed elsewhere."""
         if idea.ready_at >= at or idea.assign_on:
             return False
         first = idea.pieces[0]
-        bare_long = len(idea.pieces) == 1 and first.contract.asset_class == AssetClass.STOCK and first.per_unit > 0
+        bare_long = len(idea.pieces) == 1 and first.contract.asset_class is AssetClass.STOCK and first.per_unit > 0
         return not bare_long or self.free_shares(first.contract) >= idea.units * first.per_unit
 
     def settle(self, day: date, close_of: Callable[[Contract], Decimal]) -> list[Settled]:

@@ -13,6 +13,7 @@ from typing import final
 
 from apex_pipeline.brokers.scenario import Event, Scenario, ScenarioAccount, ScenarioOrder
 from apex_pipeline.brokers.scenario_book import Book, Idea, Piece, Settled, final_holdings
+from apex_pipeline.brokers.scenario_cash import drawn_bookings
 from apex_pipeline.brokers.scenario_ideas import Drawn, draw, planned_short_put
 from apex_pipeline.brokers.scenario_market import (
     Market,
@@ -50,7 +51,8 @@ def generate(seed: int, orders: int, days: int, end: date) -> Scenario:
     events = sorted((e for desk in desks for e in desk.events), key=lambda e: (e.at, e.event_id))
     holdings = final_holdings(made, events, lambda c: mark_price(market.closes, c, end))
     names = {b: tuple(a.account_id for a in accounts if a.broker == b) for b in Broker}
-    return Scenario(seed, start, end, names, tuple(made), tuple(events), holdings, accounts, market.closes)
+    cash = drawn_bookings(seed, (a for a in accounts if a.broker == Broker.FUTU), made, events, sessions)
+    return Scenario(seed, start, end, names, tuple(made), tuple(events), holdings, accounts, market.closes, cash)
 
 
 def _accounts(sessions: list[date]) -> tuple[ScenarioAccount, ...]:

@@ -85,6 +85,14 @@ def session_days(start: date, end: date) -> list[date]:
     return [day for day in (start + timedelta(n) for n in range(span)) if is_session(day)]
 
 
+def weekdays_later(day: date, days: int) -> date:
+    """The date so many weekdays after a day."""
+    while days:
+        day += timedelta(1)
+        days -= day.weekday() < 5
+    return day
+
+
 @cache
 def session_times(market: str, day: date) -> tuple[tuple[datetime, datetime], ...]:
     """Begin and end (UTC) of each part of the day's session; Hong Kong has a lunch break."""

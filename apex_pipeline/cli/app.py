@@ -119,6 +119,7 @@ def backfill(
     to_date: Day = None,
     full_reload: Annotated[bool, typer.Option(help="Read the whole look-back again.")] = False,
     force: Annotated[bool, typer.Option(help="Also ask for days that are finished.")] = False,
+    no_cash: Annotated[bool, typer.Option("--no-cash", help="Leave out Futu's cash flow, one call a day.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Print the plan; ask and write nothing.")] = False,
     config: Annotated[Path | None, typer.Option(help="Another apex.yaml.", exists=True, dir_okay=False)] = None,
     as_json: Json = False,
@@ -132,7 +133,7 @@ def backfill(
         configured = settings.load(config_file=config)
         brokers = configured.brokers if broker in (None, BrokerChoice.ALL) else (broker.value,)
         dates = _day("--from-date", from_date), _day("--to-date", to_date)
-        wish = checked(Wish(brokers, account, market, days, *dates, full_reload, force), configured)
+        wish = checked(Wish(brokers, account, market, days, *dates, full_reload, force, not no_cash), configured)
         if not dry_run:
             require_brokers(configured, wish.brokers)
         code = _backfill(wish, configured, dry_run=dry_run, as_json=as_json)

@@ -12,7 +12,7 @@ from apex_pipeline.brokers.ib.simulator import FlexSimulator
 from apex_pipeline.brokers.scenario import Scenario, Truth, truth
 from apex_pipeline.brokers.scenario_generator import generate
 from apex_pipeline.cli.console import DONE, UNFINISHED, line, out, say, show
-from apex_pipeline.cli.loading import Wish, load, newest_whole_day, tell
+from apex_pipeline.cli.loading import Wish, load, newest_whole_day, tell, today
 from apex_pipeline.cli.opening import Opened, opened, with_dagster
 from apex_pipeline.domain.instruments import plain
 from apex_pipeline.domain.models import Broker
@@ -23,9 +23,10 @@ from apex_pipeline.settings import FutuSettings, IbSettings, Settings
 from apex_pipeline.store.db import Database
 
 TOKEN, QUERY = "demo-token", "1"  # the simulator's own
-SPEED = 30
+SPEED = 100
 """The simulators' limits and pauses pass so many times faster than the real ones."""
 BROKERS = ("futu", "ib")
+NOTHING = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ def demo(configured: Settings, wish: DemoWish) -> int:
         _refuse_other_accounts(found.db, scenario)
         with_dagster(found)
         say("loading through Dagster from both simulated brokers")
-        range_wish = Wish(BROKERS, from_date=end - timedelta(days=wish.days - 1), to_date=end)
+        # up to today, because what is held today tells which options expired
+        range_wish = Wish(BROKERS, from_date=end - timedelta(days=wish.days - 1), to_date=today())
         loaded = load(range_wish, found)
         code = tell(loaded, BROKERS, found)
         equal = _report(found, scenario, end)
@@ -140,10 +142,12 @@ def truth_rows(db: Database, scenario: Scenario) -> list[dict[str, Any]]:
 
 def _figures(told: Truth, held: set[tuple[str, str]]) -> Iterator[tuple[str, str | None, Decimal]]:
     yield "orders", None, Decimal(told.orders)
-    yield "trades", None, Decimal(told.trades)
-    for what, figures in (("traded amount", told.amounts), ("fees", told.fees)):
+    yield "trades", None, Decimal(told.trades + sum(told.endings.values()))
+    currencies = sorted({*told.amounts, *told.ending_amounts})
+    amounts = {name: told.amounts.get(name, NOTHING) + told.ending_amounts.get(name, NOTHING) for name in currencies}
+    for what, figures in (("traded amount", amounts), ("fees", told.fees)):
         for currency in sorted({*figures, *(name for kind, name in held if kind == what)}):
-            yield what, currency, figures.get(currency, Decimal(0))
+            yield what, currency, figures.get(currency, NOTHING)
 
 
 def _row(broker: Broker, figure: str, expected: Decimal, actual: Decimal) -> dict[str, Any]:

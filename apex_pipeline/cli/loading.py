@@ -2,12 +2,12 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from apex_pipeline.brokers.contract import BrokerPort
 from apex_pipeline.brokers.ib.port import today_in_new_york
@@ -15,28 +15,18 @@ from apex_pipeline.brokers.registry import futu_port, ib_port
 from apex_pipeline.cli.console import DONE, UNFINISHED, line, out, progress, say
 from apex_pipeline.cli.opening import Opened
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.domain.records import ALL_MARKETS, Account, Ask, Call, RecordKind
+from apex_pipeline.domain.records import ALL_MARKETS, Account, Ask, Call, LoadScope
 from apex_pipeline.errors import ConfigError
-from apex_pipeline.pipeline import ingest_plan
+from apex_pipeline.live.history import COUNTS, SCOPES, ZONE, LoadResult, LoadStatus, combined, loaded, today
+from apex_pipeline.orchestration.steps import STEPS, broker_of, main_step
+from apex_pipeline.pipeline import ingest_plan, predicted_seconds
 from apex_pipeline.settings import Settings
-from apex_pipeline.store.coverage import first_missing_day, rows_by_day
-from apex_pipeline.store.tables import raw_table
+from apex_pipeline.store.coverage import first_missing_day
 
 if TYPE_CHECKING:
     from apex_pipeline.orchestration.running import Outcome
 
-ZONE = ZoneInfo("Asia/Hong_Kong")
-"""Where the partitions turn over."""
-
-EXTRACTIONS = {"futu": "futu_history", "ib": "ib_flex_statements"}
-"""The Dagster step that loads each broker; other steps serve all of them."""
-
-OVERLAP_DAYS = 7
-"""Flex can report book trades days after their trade date: continuing reads back this far."""
-
 EACH_ACCOUNT = "each account"
-
-COUNTS = ("calls", "records", "new_versions", "unchanged", "superseded", "quarantined", "uncovered_days")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +41,7 @@ class Wish:
     to_date: date | None = None
     full_reload: bool = False
     force: bool = False
+    cash: bool = True
 
     @property
     def config(self) -> dict[str, Any]:
@@ -70,11 +61,6 @@ class Loaded:
     first: date
     last: date
     seconds: float
-
-
-def today() -> date:
-    """Today where the partitions turn over."""
-    return datetime.now(ZONE).date()
 
 
 def newest_whole_day() -> date:
@@ -130,10 +116,9 @@ def asked_range(wish: Wish, found: Opened) -> tuple[date, date]:
         untold = 1 if "ib" in wish.brokers and last == today() else 0
         first = last - timedelta(days=(wish.days or lookback) - 1 + untold)
     else:
-        overlap = timedelta(days=OVERLAP_DAYS if "ib" in wish.brokers else 0)
         covering = {port.name: port.covering_data_types for port in ports(wish.brokers, found.settings).values()}
         missing = whole if found.is_empty else first_missing_day(found.db, covering, last, lookback)
-        first = max(whole, missing - overlap)
+        first = max(whole, missing)
     return max(first, found.settings.history_start), last
 
 
@@ -146,65 +131,47 @@ def load(wish: Wish, found: Opened) -> Loaded:
     say(f"loading {', '.join(wish.brokers)} from {first} to {last}")
     started = time.monotonic()
     with progress() as observe:
-        outcomes = run_range(first, last, wish.brokers, wish.config, Progress(observe))
+        outcomes = run_range(first, last, wish.brokers, wish.config, Progress(observe), cash=wish.cash)
     return Loaded(outcomes, first, last, time.monotonic() - started)
 
 
-def tell(loaded: Loaded, brokers: Sequence[str], found: Opened, *, as_json: bool = False) -> int:
+def tell(outcome: Loaded, brokers: Sequence[str], found: Opened, *, as_json: bool = False) -> int:
     """Say what each broker brought; returns the exit code."""
-    result = result_of(loaded, brokers, found)
+    result = result_of(outcome, brokers, found)
     if as_json:
-        out.print_json(json.dumps(result))
+        days = {"from_date": outcome.first.isoformat(), "to_date": outcome.last.isoformat()}
+        out.print_json(json.dumps({**result.as_json(), **days, "unreadable": _unreadable(outcome)}))
     for broker in brokers:
-        _tell_broker(broker, result["brokers"][broker], quiet=as_json)
-    for error in dict.fromkeys(result["errors"]):
+        _tell_broker(broker, result.brokers[broker], quiet=as_json)
+    for error in dict.fromkeys(result.errors):
         say(f"apex: {error}")
-    if result["unreadable"]:
-        say(f"apex: {result['unreadable']} stored records cannot be read; `apex report` shows why")
-    return DONE if result["status"] == "SUCCESS" else UNFINISHED
+    if unreadable := _unreadable(outcome):
+        say(f"apex: {unreadable} stored records cannot be read; `apex report` shows why")
+    return DONE if result.status is LoadStatus.SUCCESS else UNFINISHED
 
 
-def result_of(loaded: Loaded, brokers: Sequence[str], found: Opened) -> dict[str, Any]:
-    """What `--json` prints: one result for all, and the same for each broker below `brokers`.
-
-    `*_loaded` count the raw records that the asked days now hold; `records` what the broker sent just now.
-    """
-    each = {broker: _result(broker, loaded, found) for broker in brokers}
-    shared = _shared_errors(loaded.outcomes)
-    unreadable = _metadata(loaded.outcomes, "orders_norm").get("quarantined", 0)
-    states = {result["status"] for result in each.values()}
-    whole = states == {"SUCCESS"} and not shared and not unreadable
-    summed = ("orders_loaded", "deals_loaded", "fees_loaded")
-    return {
-        "status": "SUCCESS" if whole else "FAILED" if states == {"FAILED"} else "PARTIAL",
-        **{name: sum(result[name] for result in each.values()) for name in summed},
-        "unreadable": unreadable,
-        "from_date": loaded.first.isoformat(),
-        "to_date": loaded.last.isoformat(),
-        "duration_seconds": round(loaded.seconds, 3),
-        "errors": [*shared, *(error for result in each.values() for error in result["errors"])],
-        "brokers": each,
-    }
+def result_of(outcome: Loaded, brokers: Sequence[str], found: Opened) -> LoadResult:
+    """How the load ended, for all brokers and for each."""
+    result = combined({broker: _result(broker, outcome, found) for broker in brokers})
+    shared = _shared_errors(outcome.outcomes)
+    whole = result.status is not LoadStatus.SUCCESS or not (shared or _unreadable(outcome))
+    status = result.status if whole else LoadStatus.PARTIAL
+    return replace(result, status=status, errors=(*shared, *result.errors), duration_seconds=round(outcome.seconds, 3))
 
 
-def _result(broker: str, loaded: Loaded, found: Opened) -> dict[str, Any]:
-    errors = [o.errors[EXTRACTIONS[broker]] for o in loaded.outcomes if EXTRACTIONS[broker] in o.errors]
-    told = _metadata(loaded.outcomes, raw_table(Broker(broker.upper()), RecordKind.ORDERS).name)
-    counts = {name: told.get(name, 0) for name in COUNTS}
-    whole = told and not counts["uncovered_days"] and not counts["quarantined"]
-    return {
-        "status": "FAILED" if errors else "SUCCESS" if whole else "PARTIAL",
-        "orders_loaded": _held(broker, RecordKind.ORDERS, loaded, found),
-        "deals_loaded": _held(broker, RecordKind.TRADES, loaded, found),
-        "fees_loaded": _held(broker, RecordKind.FEES, loaded, found),
-        **counts,
-        "errors": errors,
-    }
+def _result(broker: str, outcome: Loaded, found: Opened) -> LoadResult:
+    failed = {step: text for one in outcome.outcomes for step, text in one.errors.items() if step in STEPS[broker]}
+    steps = [step for step in STEPS[broker] if step not in failed]
+    told = [_metadata(outcome.outcomes, STEPS[broker][step][0]) for step in steps]
+    counts = {name: sum(int(one.get(name, 0)) for one in told) for name in COUNTS}
+    days = outcome.first, outcome.last
+    asked = counts if main_step(broker) in steps and any(told) else {}
+    return loaded(found.db, broker, days, asked, list(dict.fromkeys(failed.values())))
 
 
-def _held(broker: str, kind: RecordKind, loaded: Loaded, found: Opened) -> int:
-    table = raw_table(Broker(broker.upper()), kind).name
-    return sum(rows_by_day(found.db, table, loaded.first, loaded.last).values())
+def _unreadable(outcome: Loaded) -> int:
+    """Stored records that no rule can read."""
+    return _metadata(outcome.outcomes, "orders_norm").get("quarantined", 0)
 
 
 def _metadata(outcomes: Sequence["Outcome"], table: str) -> Mapping[str, Any]:
@@ -214,41 +181,46 @@ def _metadata(outcomes: Sequence["Outcome"], table: str) -> Mapping[str, Any]:
 
 def _shared_errors(outcomes: Sequence["Outcome"]) -> list[str]:
     """Errors of steps that serve all brokers; a run that failed without one is an error too."""
-    errors = [text for outcome in outcomes for step, text in outcome.errors.items() if step not in EXTRACTIONS.values()]
+    errors = [text for outcome in outcomes for step, text in outcome.errors.items() if not broker_of(step)]
     last = outcomes[-1]
     if not last.succeeded and not last.errors:
         errors.append(f"Dagster's run {last.run_id} did not succeed; the Dagster UI shows why (apex up)")
     return errors
 
 
-def _tell_broker(broker: str, result: Mapping[str, Any], *, quiet: bool) -> None:
-    if result["status"] == "FAILED":
+def _tell_broker(broker: str, result: LoadResult, *, quiet: bool) -> None:
+    if result.status is LoadStatus.FAILED:
         return
     if not quiet:
-        line(f"{broker}: " + ", ".join(f"{result[name]} {name.replace('_', ' ')}" for name in COUNTS[:-1]))
-    if result["uncovered_days"]:
-        say(f"apex: {result['uncovered_days']} asked days of {broker} are not covered; `apex status` shows the gaps")
-    if result["quarantined"]:
-        say(f"apex: {result['quarantined']} records of {broker} are in quarantine; `apex report` shows why")
+        line(f"{broker}: " + ", ".join(f"{result.counts[name]} {name.replace('_', ' ')}" for name in COUNTS[:-1]))
+    if days := result.counts["uncovered_days"]:
+        say(f"apex: {days} asked days of {broker} are not covered; `apex status` shows the gaps")
+    if rows := result.counts["quarantined"]:
+        say(f"apex: {rows} records of {broker} are in quarantine; `apex report` shows why")
 
 
 def show_plan(wish: Wish, found: Opened) -> None:
     """Print windows, calls per interface and the predicted wall time; nothing is asked or written."""
     first, last = asked_range(wish, found)
-    for port in ports(wish.brokers, found.settings).values():
-        calls = _planned(port, wish.ask(first, last), found)
-        line(f"{port.name.lower()}: {len(calls)} calls, about {port.seconds(calls):.0f} s under the limits")
-        for call in calls:
-            line(f"  {call}")
+    for broker, port in ports(wish.brokers, found.settings).items():
+        scopes = [scope for scope in SCOPES[broker] if wish.cash or scope is not LoadScope.CASH]
+        calls = [c for scope in scopes for c in _planned(port, replace(wish.ask(first, last), scope=scope), found)]
+        seconds = port.seconds(calls) if found.is_empty else predicted_seconds(found.db, port, calls)
+        line(f"{broker}: {len(calls)} calls, about {seconds:.0f} s under the limits")
+        for data_type, number in Counter(call.data_type for call in calls).items():
+            line(f"  {data_type}: {number}")
+        for call in (call for call in calls if call.from_date != call.to_date or call.ids):
+            line(f"    {call}")
     if "futu" in wish.brokers:
         size = found.settings.futu.batch_fee_size
-        line(f"  and one fee call per {size} filled orders without a fee, known once the orders are")
+        line(f"  and one fee call per {size} filled orders that are not stored yet")
 
 
 def _planned(port: BrokerPort, ask: Ask, found: Opened) -> list[Call]:
     if found.is_empty:
         accounts = [Account(ask.account_id or EACH_ACCOUNT)]
-        return port.plan(replace(ask, to_date=min(ask.to_date, port.last_day(ask.today))), accounts, ())
+        ask = replace(ask, to_date=min(ask.to_date, port.last_day(ask.today)))
+        return [*port.plan(ask, accounts, ()), *port.plan_states(ask, accounts)]
     return ingest_plan(found.db, port, known_accounts(found, port.name, ask.account_id), ask)
 
 

@@ -78,6 +78,26 @@ class FeeType(StrEnum):
     UNALLOCATED = "UNALLOCATED"
 
 
+class CashKind(StrEnum):
+    """Why cash moved. ASSIGNMENT, EXERCISE and EXPIRATION are settlements of the option named in `symbol`."""
+
+    DEPOSIT = "DEPOSIT"
+    WITHDRAWAL = "WITHDRAWAL"
+    TRANSFER = "TRANSFER"
+    TRADE = "TRADE"
+    FEE = "FEE"
+    DIVIDEND = "DIVIDEND"
+    INTEREST = "INTEREST"
+    TAX = "TAX"
+    FX = "FX"
+    FUND = "FUND"
+    CORPORATE_ACTION = "CORPORATE_ACTION"
+    ASSIGNMENT = "ASSIGNMENT"
+    EXERCISE = "EXERCISE"
+    EXPIRATION = "EXPIRATION"
+    OTHER = "OTHER"
+
+
 class OptionRight(StrEnum):
     CALL = "C"
     PUT = "P"
@@ -109,6 +129,8 @@ class Order:
     `legs`: None for a single instrument, else a list of {symbol, side, ratio}; ratio in contracts, or
     in shares for a stock leg.
     `declared_strategy`: the broker's own name of the combination, as sent.
+    `source`: the kind of records it was read from; `futu_deals` marks an order that Futu never told and that
+    was rebuilt from its deals, with everything unknown that deals do not say.
     """
 
     order_uid: str
@@ -137,6 +159,7 @@ class Order:
     legs: list[dict[str, Any]] | None
     declared_strategy: str | None
     remark: str | None
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,3 +211,101 @@ class Fee:
     amount: Decimal
     currency: str | None
     charged_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class FeeAllocation:
+    """The part of an order's fee that one of its trades bears; the parts of a fee sum to it exactly."""
+
+    fee_uid: str
+    trade_uid: str
+    broker: Broker
+    account_id: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class CashMovement:
+    """One booking of cash. `amount` is signed: positive received, negative paid.
+
+    `symbol`: the instrument it is about, where the broker says so. `event_date`: the day of the event that is
+    settled by it (of an assignment, say); `booked_on` is the day the broker booked it on.
+    """
+
+    cash_uid: str
+    broker: Broker
+    account_id: str
+    broker_cash_id: str
+    kind: CashKind
+    broker_kind: str | None
+    symbol: str | None
+    amount: Decimal
+    currency: str | None
+    booked_on: date
+    settle_date: date | None
+    event_date: date | None
+    description: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerPosition:
+    """A position as the broker told it; one snapshot a day and account, the newest of that day.
+
+    `as_of`: when the broker told this state for the first time; being told it again changes nothing.
+
+    `qty` is signed: negative is short. Costs and prices are per share or unit of the underlying.
+    """
+
+    business_date: date
+    broker: Broker
+    account_id: str
+    broker_position_id: str
+    symbol: str
+    underlying: str | None
+    asset_class: AssetClass
+    qty: Decimal
+    average_cost: Decimal | None
+    mark_price: Decimal | None
+    market_value: Decimal | None
+    unrealized_pnl: Decimal | None
+    realized_pnl: Decimal | None
+    currency: str | None
+    as_of: datetime
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerBalance:
+    """What the broker says an account holds in one currency; `as_of` as in `BrokerPosition`.
+
+    `cash` is the cash in `currency`. `net_liquidation` and `market_value` are of the whole account and stand
+    only on the row of the account's base currency.
+    """
+
+    business_date: date
+    broker: Broker
+    account_id: str
+    currency: str
+    cash: Decimal | None
+    net_liquidation: Decimal | None
+    market_value: Decimal | None
+    as_of: datetime
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A word of a broker that no rule knows: an enumeration's value, a field, a fee title. Its records are kept.
+
+    One row per account and day; `records` counts them and `example_key` names one.
+    """
+
+    broker: Broker
+    kind: str
+    account_id: str
+    business_date: date
+    field: str
+    value: str
+    records: int
+    example_key: str

@@ -1,7 +1,9 @@
-"""Exact numbers: strict text to Decimal, and the exact decimal of a binary double."""
+"""Exact numbers: strict text to Decimal, the exact decimal of a binary double, and sums split without a remainder."""
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
+from fractions import Fraction
 
 from apex_pipeline.errors import UnknownPayload
 
@@ -23,3 +25,37 @@ def decimal_of(text: str) -> Decimal:
 def decimal_of_double(value: float) -> Decimal:
     """The shortest decimal that names this double: what the sender meant by it, e.g. 0.1 for 0.1."""
     return decimal_of(repr(value))
+
+
+def places_of(value: Decimal) -> int:
+    """Digits after the point as the number is written: 2 for 1.50, 0 for 7 and for 7E+2."""
+    exponent = value.as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def allocate(total: Decimal, weights: Sequence[Decimal], places: int) -> list[Decimal]:
+    """Split `total` in proportion to `weights` into parts of at most `places` decimals that sum to it exactly.
+
+    Largest remainder: each part is cut off, and the units left over go one each to the parts that lost most,
+    to the earlier one where two lost the same. Where `total` has more than `places` decimals, its own are used.
+    All parts have the sign of the total; equal weights where all are zero. Raises ValueError without weights
+    and for a negative one.
+    """
+    if not weights or min(weights) < 0:
+        raise ValueError("a sum can be split only over weights, none of them negative")
+    places = max(places, places_of(total))
+    units = int(abs(Fraction(total)) * 10**places)
+    shares = [Fraction(weight) for weight in weights] if any(weights) else [Fraction(1)] * len(weights)
+    whole = sum(shares)
+    exact = [units * share / whole for share in shares]
+    parts = [int(part) for part in exact]
+    by_loss = sorted(range(len(parts)), key=lambda n: (parts[n] - exact[n], n))
+    for n in by_loss[: units - sum(parts)]:
+        parts[n] += 1
+    sign = -1 if total < 0 else 1
+    return [_scaled(sign * part, places) for part in parts]
+
+
+def _scaled(units: int, places: int) -> Decimal:
+    # built from its digits: arithmetic would round to the context's precision
+    return Decimal((int(units < 0), tuple(map(int, str(abs(units)))), -places))

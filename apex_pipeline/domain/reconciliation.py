@@ -41,6 +41,10 @@ class CheckName(StrEnum):
     ORDER_FILLED_QUANTITY_IS_THE_SUM_OF_ITS_TRADES = "order_filled_quantity_is_the_sum_of_its_trades"
     EVERY_FILLED_ORDER_HAS_ITS_FEES = "every_filled_order_has_its_fees"
     RAW_IS_NORMALIZED_PLUS_QUARANTINED = "raw_is_normalized_plus_quarantined"
+    EVERY_ORDER_IS_TOLD_BY_ITS_BROKER = "every_order_is_told_by_its_broker"
+    FEES_OF_ORDERS_ARE_ALLOCATED_TO_THEIR_TRADES = "fees_of_orders_are_allocated_to_their_trades"
+    COVERED_DAYS_HOLD_WHAT_THE_BROKER_SAYS = "covered_days_hold_what_the_broker_says"
+    EVERY_WORD_OF_THE_BROKER_IS_KNOWN = "every_word_of_the_broker_is_known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,30 @@ CHECKS: Mapping[CheckName, Check] = {
             "A09",
             Severity.ERROR,
             "Every raw record of a day became a normalized row or stands in quarantine.",
+        ),
+        Check(
+            CheckName.EVERY_ORDER_IS_TOLD_BY_ITS_BROKER,
+            "B03",
+            Severity.WARN,
+            "No order had to be rebuilt from its trades because the broker never told it.",
+        ),
+        Check(
+            CheckName.FEES_OF_ORDERS_ARE_ALLOCATED_TO_THEIR_TRADES,
+            "B07",
+            Severity.ERROR,
+            "The parts of a fee that the trades of its order bear sum to the fee exactly.",
+        ),
+        Check(
+            CheckName.COVERED_DAYS_HOLD_WHAT_THE_BROKER_SAYS,
+            "A03",
+            Severity.ERROR,
+            "No covered day holds fewer trades or orders than the broker itself says there are.",
+        ),
+        Check(
+            CheckName.EVERY_WORD_OF_THE_BROKER_IS_KNOWN,
+            "A06",
+            Severity.WARN,
+            "No record holds a field, an enumeration's value or a title that no rule knows; such records load as told.",
         ),
     )
 }

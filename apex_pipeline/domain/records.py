@@ -9,17 +9,44 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from apex_pipeline.domain.models import Fee, Instrument, Order, Trade
+from apex_pipeline.domain.models import (
+    BrokerBalance,
+    BrokerPosition,
+    CashMovement,
+    Drift,
+    Fee,
+    FeeAllocation,
+    Instrument,
+    Order,
+    Trade,
+)
 
 ALL_MARKETS = "ALL"
 
 
 class RecordKind(StrEnum):
-    """Kinds of records that have a raw table of their own: `<kind>_raw_<broker>`."""
+    """Kinds of records that have a raw table of their own: `<kind>_raw_<broker>`.
+
+    A record of POSITIONS or BALANCES is a whole snapshot of an account, so that what is gone is gone.
+    """
 
     ORDERS = "orders"
     TRADES = "trades"
     FEES = "fees"
+    POSITIONS = "positions"
+    BALANCES = "balances"
+    CASH = "cash"
+
+
+class LoadScope(StrEnum):
+    """What an extraction is about."""
+
+    HISTORY = "history"
+    """The trading history of the asked days, and today's state where they reach today."""
+    INTRADAY = "intraday"
+    """Today's orders, trades, positions and balances only."""
+    CASH = "cash"
+    """Bookings of cash, which some brokers tell day by day only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +134,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a person or a schedule wants: these days (inclusive) of these accounts and market."""
+    """What a person or a schedule wants: these days (inclusive) of these accounts and market.
+
+    `again`: days before them that were told before they were final, to be asked again on this occasion.
+    """
 
     from_date: date
     to_date: date
@@ -115,6 +145,8 @@ class Ask:
     account_id: str | None = None
     market: str = ALL_MARKETS
     force: bool = False
+    scope: LoadScope = LoadScope.HISTORY
+    again: frozenset[date] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +181,46 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Relative:
+    """The trades of an account whose payload says `value` in `field`, wherever and whenever they are."""
+
+    account_id: str
+    field: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What the stored records of one account say about their own completeness.
+
+    `unpaid`: filled orders without a settled fee, with their date, newest first.
+    `orphans`: dates of trades whose order was never told.
+    `open`: dates of orders that were still live when they were told last.
+    `incomplete`: dates of which less is stored than the broker itself says there is, by data type.
+    """
+
+    unpaid: Mapping[str, date] = field(default_factory=dict[str, date])
+    orphans: frozenset[date] = frozenset()
+    open: frozenset[date] = frozenset()
+    incomplete: Mapping[str, frozenset[date]] = field(default_factory=dict[str, "frozenset[date]"])
+
+
+@dataclass(frozen=True, slots=True)
 class Normalized:
-    """Rows made of records; `rejects` are the records that no rule could read."""
+    """Rows made of records; `rejects` are the records that no rule could read.
+
+    `relatives`: trades that change these rows where they exist. Rows are final when every relative was among
+    the records.
+    """
 
     orders: list[Order] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
     fees: list[Fee] = field(default_factory=list)
+    fee_allocations: list[FeeAllocation] = field(default_factory=list)
     instruments: list[Instrument] = field(default_factory=list)
+    cash_movements: list[CashMovement] = field(default_factory=list)
+    positions: list[BrokerPosition] = field(default_factory=list)
+    balances: list[BrokerBalance] = field(default_factory=list)
+    drifts: list[Drift] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    relatives: set[Relative] = field(default_factory=set[Relative])

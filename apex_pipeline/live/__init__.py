@@ -1,1 +1,8 @@
-""""""
+"""What an engine, a notebook or a script imports; synchronous by design."""
+
+from apex_pipeline.live.history import HistoryLoaderService, LoadResult, LoadStatus
+from apex_pipeline.store.db import Database
+from apex_pipeline.store.limiter import RateLimiter
+from apex_pipeline.store.migrate import MigrationRunner
+
+__all__ = ["Database", "HistoryLoaderService", "LoadResult", "LoadStatus", "MigrationRunner", "RateLimiter"]

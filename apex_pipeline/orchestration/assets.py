@@ -1,32 +1,39 @@
 """Assets, named as their tables. Each opens the database, calls one stage and reports counts."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date
 from typing import Any
 
 import dagster as dg
 
-from apex_pipeline import settings
-from apex_pipeline.brokers.contract import Acquire, BrokerPort
-from apex_pipeline.brokers.registry import normalizing_ports
-from apex_pipeline.domain.records import ALL_MARKETS, Ask
+from apex_pipeline.domain.records import ALL_MARKETS, Ask, LoadScope
+from apex_pipeline.live.history import HistoryLoaderService, normalize_all, today
 from apex_pipeline.orchestration.failures import as_dagster_failure, is_interactive
 from apex_pipeline.orchestration.metadata import column_schema, describe_load, report_rows
 from apex_pipeline.orchestration.partitions import daily, single_run, span
-from apex_pipeline.orchestration.resources import ZONE, Futu, IbFlex, Progress, Storage
-from apex_pipeline.pipeline import classify_strategies, ingest, normalize, reconcile_days
-from apex_pipeline.store.db import Database
+from apex_pipeline.orchestration.resources import Futu, IbFlex, Progress, Storage
+from apex_pipeline.orchestration.steps import RAW_TABLES, STEPS
+from apex_pipeline.pipeline import classify_strategies, reconcile_days
 
-RAW_TABLES = {
-    "futu": ("orders_raw_futu", "trades_raw_futu", "fees_raw_futu"),
-    "ib": ("orders_raw_ib", "trades_raw_ib", "fees_raw_ib"),
-}
-NORMALIZED_TABLES = ("orders_norm", "trades_norm", "fees_norm", "instruments")
+NORMALIZED_TABLES = (
+    "orders_norm",
+    "trades_norm",
+    "fees_norm",
+    "instruments",
+    "fee_allocations",
+    "cash_movements",
+    "broker_positions",
+    "broker_balances",
+    "payload_drift",
+)
 
 DESCRIPTIONS = {
     "orders_raw_futu": "Orders as OpenD sent them, current version; earlier versions in raw_versions.",
     "trades_raw_futu": "Deals as OpenD sent them, current version; earlier versions in raw_versions.",
     "fees_raw_futu": "Fees per order as OpenD sent them; a record without an amount is still pending.",
+    "positions_raw_futu": "Positions as OpenD told them, one snapshot a day and account; earlier ones in raw_versions.",
+    "balances_raw_futu": "Funds as OpenD told them, one snapshot a day and account; earlier ones in raw_versions.",
+    "cash_raw_futu": "Cash flow as OpenD sent it, by clearing date.",
     "orders_raw_ib": "ORDER rows of Flex statements, kept as check data: they only enrich orders.",
     "trades_raw_ib": "EXECUTION rows of Flex statements: trades, book entries and cancels.",
     "fees_raw_ib": "Commission and taxes of each execution, as in the statement.",
@@ -34,6 +41,11 @@ DESCRIPTIONS = {
     "trades_norm": "Executions and book entries of both brokers in one shape.",
     "fees_norm": "Every charge; the parts of an order sum to the broker's total.",
     "instruments": "Contracts under one canonical symbol with each broker's own code.",
+    "fee_allocations": "The part of each order's fee that each of its trades bears.",
+    "cash_movements": "Every booking of cash that a broker told.",
+    "broker_positions": "Positions as the broker told them, the newest snapshot of each day.",
+    "broker_balances": "Cash and totals as the broker told them, the newest snapshot of each day.",
+    "payload_drift": "Words of a broker that no rule knows, counted by day.",
     "order_strategy_map": "Which trade idea every filled order belonged to, with a confidence.",
     "recon_breaks": "Disagreements found by the checks, one row each, with their history.",
 }
@@ -45,6 +57,12 @@ class LoadConfig(dg.Config):
     account: str | None = None
     market: str = ALL_MARKETS
     force: bool = False
+    intraday: bool = False
+
+    def ask(self, first: date, last: date, scope: LoadScope = LoadScope.HISTORY) -> Ask:
+        """The configured load of these days; `intraday` turns a history into the state of today."""
+        wanted = LoadScope.INTRADAY if self.intraday and scope is LoadScope.HISTORY else scope
+        return Ask(first, last, today(), self.account, self.market, self.force, wanted)
 
 
 def _spec(table: str, group: str, deps: Sequence[str] = (), kinds: Sequence[str] = ("postgres",)) -> dg.AssetSpec:
@@ -60,21 +78,17 @@ def _spec(table: str, group: str, deps: Sequence[str] = (), kinds: Sequence[str]
 
 
 def _extract(
-    context: dg.AssetExecutionContext,
-    db: Database,
-    load: tuple[BrokerPort, Acquire],
-    config: LoadConfig,
-    progress: Progress,
+    context: dg.AssetExecutionContext, loader: HistoryLoaderService, broker: str, ask: Ask, progress: Progress
 ) -> Mapping[str, Any]:
-    broker, acquire = load
-    first, last = span(context.partition_keys)
-    ask = Ask(first, last, datetime.now(ZONE).date(), config.account, config.market, config.force)
+    if broker not in loader.config.brokers:
+        return {}
     with as_dagster_failure(context):
-        return describe_load(context, ingest(db, broker, acquire, ask, progress.observe))
+        patient = not is_interactive(context)
+        return describe_load(context, loader.extract(broker, ask, progress.observe, patient=patient))
 
 
 @dg.multi_asset(
-    specs=[_spec(table, "raw", kinds=("postgres", "futu")) for table in RAW_TABLES["futu"]],
+    specs=[_spec(table, "raw", kinds=("postgres", "futu")) for table in STEPS["futu"]["futu_history"]],
     partitions_def=daily,
     backfill_policy=single_run,
     pool="futu",
@@ -89,8 +103,28 @@ def futu_history(
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Orders, deals and fees from OpenD, whole windows at a time, each stored as it arrives."""
     with storage.open() as db:
-        about = _extract(context, db, (futu.port(), futu.limit(db)), config, progress) if _enabled("futu") else {}
-        yield from report_rows(context, db, RAW_TABLES["futu"], about)
+        about = _extract(context, futu.loader(db), "futu", config.ask(*span(context.partition_keys)), progress)
+        yield from report_rows(context, db, STEPS["futu"]["futu_history"], about)
+
+
+@dg.multi_asset(
+    specs=[_spec("cash_raw_futu", "raw", ["fees_raw_futu"], kinds=("postgres", "futu"))],
+    partitions_def=daily,
+    backfill_policy=single_run,
+    pool="futu",
+)
+def futu_cash_flow(
+    context: dg.AssetExecutionContext,
+    config: LoadConfig,
+    storage: Storage,
+    futu: Futu,
+    progress: dg.ResourceParam[Progress],
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Cash flow from OpenD: one call for each weekday and account, made once and after everything else is stored."""
+    with storage.open() as db:
+        ask = config.ask(*span(context.partition_keys), LoadScope.CASH)
+        about = _extract(context, futu.loader(db), "futu", ask, progress)
+        yield from report_rows(context, db, ["cash_raw_futu"], about)
 
 
 @dg.multi_asset(
@@ -109,8 +143,7 @@ def ib_flex_statements(
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Executions, orders and commissions from Flex statements."""
     with storage.open() as db:
-        load = ib_flex.port(patient=not is_interactive(context)), ib_flex.limit(db)
-        about = _extract(context, db, load, config, progress) if _enabled("ib") else {}
+        about = _extract(context, ib_flex.loader(db), "ib", config.ask(*span(context.partition_keys)), progress)
         yield from report_rows(context, db, RAW_TABLES["ib"], about)
 
 
@@ -126,7 +159,7 @@ def normalized(
     """Raw records of both brokers in one shape."""
     first, last = span(context.partition_keys)
     with storage.open() as db:
-        rejected = sum(normalize(db, port, first, last, progress.observe)[1] for port in normalizing_ports())
+        rejected = normalize_all(db, first, last, progress.observe)
         yield from report_rows(context, db, NORMALIZED_TABLES, {"quarantined": rejected})
 
 
@@ -160,8 +193,6 @@ def reconciliation(
         yield from report_rows(context, db, ["recon_breaks"], {"breaks_changed": reconciled.breaks.changed})
 
 
-def _enabled(broker: str) -> bool:
-    return broker in settings.load().brokers
-
-
-ASSETS = (futu_history, ib_flex_statements, normalized, strategies, reconciliation)
+EXTRACTIONS = (futu_history, futu_cash_flow, ib_flex_statements)
+DERIVED = (normalized, strategies, reconciliation)
+ASSETS = (*EXTRACTIONS, *DERIVED)

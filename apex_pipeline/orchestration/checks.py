@@ -22,6 +22,10 @@ CHECKED_ASSETS = {
     CheckName.ORDER_FILLED_QUANTITY_IS_THE_SUM_OF_ITS_TRADES: "orders_norm",
     CheckName.EVERY_FILLED_ORDER_HAS_ITS_FEES: "fees_norm",
     CheckName.RAW_IS_NORMALIZED_PLUS_QUARANTINED: "trades_norm",
+    CheckName.EVERY_ORDER_IS_TOLD_BY_ITS_BROKER: "orders_norm",
+    CheckName.FEES_OF_ORDERS_ARE_ALLOCATED_TO_THEIR_TRADES: "fee_allocations",
+    CheckName.COVERED_DAYS_HOLD_WHAT_THE_BROKER_SAYS: "trades_norm",
+    CheckName.EVERY_WORD_OF_THE_BROKER_IS_KNOWN: "payload_drift",
 }
 ROWS_SHOWN = 50
 EVIDENCE_SHOWN = 300

@@ -5,20 +5,25 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from apex_pipeline.orchestration.assets import ASSETS, RAW_TABLES
+from apex_pipeline.orchestration.assets import ASSETS, DERIVED
 from apex_pipeline.orchestration.checks import checks
 from apex_pipeline.orchestration.partitions import TIMEZONE
+from apex_pipeline.orchestration.steps import CASH_STEP, RAW_TABLES, STEPS
 
 NEW_YORK = "America/New_York"
-FLEX_OVERLAP_DAYS = 7
-"""Book trades can be reported days after their trade date: each load reads back this far."""
-
 everything = dg.AssetSelection.assets(*ASSETS) | dg.AssetSelection.checks(checks)
 backfill_job = dg.define_asset_job(
     "backfill_job", selection=everything, description="Load, normalize, classify and reconcile a range of days."
 )
 daily_job = dg.define_asset_job(
     "daily_job", selection=everything, description="The same for the newest days; what the schedules run."
+)
+
+intraday_job = dg.define_asset_job(
+    "intraday_job",
+    selection=everything - dg.AssetSelection.assets(*STEPS["futu"][CASH_STEP], *RAW_TABLES["ib"]),
+    config={"ops": {"futu_history": {"config": {"intraday": True}}}},
+    description="Today's orders, deals, positions and funds of Futu, and what follows from them.",
 )
 
 
@@ -29,12 +34,13 @@ def _range(first: datetime, last: datetime) -> dict[str, str]:
     }
 
 
-def _request(broker: str, context: dg.ScheduleEvaluationContext, zone: str, days_back: int) -> dg.RunRequest:
+def _request(broker: str, context: dg.ScheduleEvaluationContext, zone: str) -> dg.RunRequest:
+    """Yesterday and today; the load itself reads back what may have changed and what was missed."""
     now = context.scheduled_execution_time.astimezone(ZoneInfo(zone))
-    tables = {*RAW_TABLES[broker], *(key for asset in ASSETS[2:] for key in (k.to_user_string() for k in asset.keys))}
+    tables = {*RAW_TABLES[broker], *(key.to_user_string() for asset in DERIVED for key in asset.keys)}
     return dg.RunRequest(
         run_key=f"{broker}-{now.date().isoformat()}",
-        tags={**_range(now - timedelta(days=days_back), now), "apex/broker": broker},
+        tags={**_range(now - timedelta(days=1), now), "apex/broker": broker},
         asset_selection=[dg.AssetKey(table) for table in sorted(tables)],
     )
 
@@ -42,14 +48,14 @@ def _request(broker: str, context: dg.ScheduleEvaluationContext, zone: str, days
 @dg.schedule(cron_schedule="30 6 * * *", job=daily_job, execution_timezone=TIMEZONE)
 def futu_daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Every morning in Hong Kong, after the close in New York: Futu's yesterday and today."""
-    return _request("futu", context, TIMEZONE, 1)
+    return _request("futu", context, TIMEZONE)
 
 
 @dg.schedule(cron_schedule="30 6 * * *", job=daily_job, execution_timezone=NEW_YORK)
 def ib_daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Every morning in New York, when yesterday's Flex statement is ready; reads back a week."""
-    return _request("ib", context, NEW_YORK, FLEX_OVERLAP_DAYS)
+    """Every morning in New York, when yesterday's Flex statement is ready."""
+    return _request("ib", context, NEW_YORK)
 
 
-JOBS = (backfill_job, daily_job)
+JOBS = (backfill_job, daily_job, intraday_job)
 SCHEDULES = (futu_daily, ib_daily)

@@ -1,5 +1,6 @@
 """What a materialization says about itself: rows per day and in all, coverage, schema."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
@@ -45,6 +46,7 @@ def describe_load(context: dg.AssetExecutionContext, ingested: Ingested) -> Mapp
         "superseded": ingested.superseded,
         "quarantined": ingested.quarantined,
         "uncovered_days": len(missing),
+        "predicted_seconds": float(ingested.predicted_seconds),
     }
 
 
@@ -62,4 +64,5 @@ def report_rows(
 
 
 def _type_name(annotation: Any) -> str:
-    return getattr(annotation, "__name__", str(annotation).replace("typing.", ""))
+    """`Decimal | None` rather than `decimal.Decimal | None`."""
+    return getattr(annotation, "__name__", None) or re.sub(r"\w+\.", "", str(annotation))

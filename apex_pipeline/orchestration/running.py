@@ -9,15 +9,14 @@ import dagster as dg
 
 from apex_pipeline import settings
 from apex_pipeline.errors import ConfigError
-from apex_pipeline.orchestration.assets import ASSETS, RAW_TABLES
+from apex_pipeline.orchestration.assets import DERIVED
 from apex_pipeline.orchestration.dead_runs import end_dead_runs, sign_of_life
 from apex_pipeline.orchestration.failures import INTERACTIVE_TAG
 from apex_pipeline.orchestration.home import instance
 from apex_pipeline.orchestration.location import definitions
 from apex_pipeline.orchestration.resources import Progress
+from apex_pipeline.orchestration.steps import CASH_STEP, STEPS, main_step
 from apex_pipeline.store.db import Database
-
-EXTRACTIONS = {"futu": "futu_history", "ib": "ib_flex_statements"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +31,21 @@ class Outcome:
 
 
 def run_range(
-    first: date, last: date, brokers: Sequence[str], config: Mapping[str, Any], progress: Progress
+    first: date, last: date, brokers: Sequence[str], config: Mapping[str, Any], progress: Progress, *, cash: bool = True
 ) -> list[Outcome]:
-    """Load these brokers over the range and do everything downstream; one broker's failure stops only its own load."""
+    """Load these brokers over the range and do everything downstream, with what is stored if a load failed.
+
+    `cash`: whether to ask for cash flow too, which Futu tells day by day only.
+    """
+    steps = [step for broker in brokers for step in STEPS[broker] if cash or step != CASH_STEP]
     with instance() as opened, _database() as db, sign_of_life(db) as alive:
         end_dead_runs(opened, db)
         tags = {**alive, **_range_tags(first, last)}
-        outcome = _run(opened, tags, brokers, config, progress)
-        others = [broker for broker in brokers if EXTRACTIONS[broker] not in outcome.errors]
-        if not others or len(others) == len(brokers):
+        outcome = _run(opened, tags, steps, config, progress)
+        failed = outcome.errors.keys() & set(steps)
+        if not failed or all(main_step(broker) in failed for broker in brokers):
             return [outcome]
-        return [outcome, _run(opened, tags, others, config, progress)]
+        return [outcome, _run(opened, tags, [], config, progress)]
 
 
 def _database() -> Database:
@@ -63,28 +66,28 @@ def _range_tags(first: date, last: date) -> dict[str, str]:
 def _run(
     opened: dg.DagsterInstance,
     tags: Mapping[str, str],
-    brokers: Sequence[str],
+    steps: Sequence[str],
     config: Mapping[str, Any],
     progress: Progress,
 ) -> Outcome:
     job = definitions(progress).resolve_job_def("backfill_job")
     result = job.execute_in_process(
         run_config={
-            "ops": {EXTRACTIONS[broker]: {"config": dict(config)} for broker in brokers},
+            "ops": {step: {"config": dict(config)} for step in steps},
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         },
         instance=opened,
         raise_on_error=False,
-        asset_selection=_selection(brokers),
+        asset_selection=_selection(steps),
         tags=dict(tags),
     )
     return Outcome(result.run_id, result.success, _errors(result), _failed_checks(result), _load_metadata(result))
 
 
-def _selection(brokers: Sequence[str]) -> list[dg.AssetKey]:
-    left_out = {table for broker, tables in RAW_TABLES.items() if broker not in brokers for table in tables}
-    keys = [key for asset in ASSETS for key in asset.keys]
-    return [key for key in keys if key.to_user_string() not in left_out]
+def _selection(steps: Sequence[str]) -> list[dg.AssetKey]:
+    """The tables of these loading steps and everything that follows."""
+    loaded = [dg.AssetKey(table) for each in STEPS.values() for step in steps for table in each.get(step, ())]
+    return [*loaded, *(key for asset in DERIVED for key in asset.keys)]
 
 
 def _errors(result: dg.ExecuteInProcessResult) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from typing import Any
 
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.store.db import Database
@@ -11,17 +12,26 @@ DATE_COLUMNS = {
     "trades_norm": "trade_date",
     "fees_norm": "charged_on",
     "order_strategy_map": "trade_date",
+    "cash_movements": "booked_on",
 }
 """The column that decides a row's partition; raw tables and breaks call it business_date."""
 
+WITHOUT_DATE = {"instruments": "instruments_by_day", "fee_allocations": "fee_allocations_by_day"}
+"""Tables without a date of their own, and the statement that counts their rows by day."""
+
 
 def rows_by_day(db: Database, table: str, first: date, last: date) -> dict[date, int]:
-    """Rows of a table per day of the range; instruments count on the days they traded."""
-    if table == "instruments":
-        rows = db.fetch("instruments_by_day", from_date=first, to_date=last)
+    """Rows of a table per day of the range; instruments count on the days they traded, allocations on their fee's."""
+    if table in WITHOUT_DATE:
+        rows = db.fetch(WITHOUT_DATE[table], from_date=first, to_date=last)
         return {row["day"]: row["rows"] for row in rows}
     with db.transaction() as tx:
         return tx.count_by_day(table, DATE_COLUMNS.get(table, "business_date"), first, last)
+
+
+def sync_status(db: Database) -> list[dict[str, Any]]:
+    """The watermark of every account and data type."""
+    return db.fetch("sync_status")
 
 
 def first_missing_day(db: Database, covering: Mapping[Broker, Sequence[str]], last: date, lookback_days: int) -> date:

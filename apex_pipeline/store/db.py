@@ -392,8 +392,9 @@ def _merge_statement(table: Table) -> sql.Composed:
     assign = sql.SQL(", ").join(
         sql.SQL("{} = {}").format(sql.Identifier(column), value) for column, value in values.items()
     )
-    current = sql.SQL(", ").join(sql.SQL("{}.{}").format(name, sql.Identifier(column)) for column in others)
-    new = sql.SQL(", ").join(values.values())
+    told = [column for column in others if column not in table.quiet]
+    current = sql.SQL(", ").join(sql.SQL("{}.{}").format(name, sql.Identifier(column)) for column in told)
+    new = sql.SQL(", ").join(values[column] for column in told)
     return sql.SQL(
         "INSERT INTO {name} ({columns}) SELECT DISTINCT ON ({key}) {columns} FROM staged ORDER BY {key} "
         "ON CONFLICT ({key}) DO UPDATE SET {assign} WHERE ({current}) IS DISTINCT FROM ({new}) "

@@ -2,6 +2,7 @@
 
 import time
 
+from apex_pipeline import settings
 from apex_pipeline.store.db import Database
 
 ARRIVAL_MARGIN_SECONDS = 0.25
@@ -9,14 +10,17 @@ ARRIVAL_MARGIN_SECONDS = 0.25
 
 
 class RateLimiter:
-    """At most `requests_per_window` requests in any `window_seconds`, for each named budget."""
+    """At most `requests_per_window` requests in any `window_seconds`, for each named budget.
 
-    def __init__(self, db: Database, requests_per_window: int, window_seconds: float) -> None:
-        self._db = db
+    Without `db` it counts in the database that APEX_DATABASE_URL names; raises ConfigError where it names none.
+    """
+
+    def __init__(self, requests_per_window: int, window_seconds: float, db: Database | None = None) -> None:
+        self._db = db or Database(settings.load().database_url or "")
         self._limit = requests_per_window
         self._window = window_seconds + min(ARRIVAL_MARGIN_SECONDS, window_seconds / 10)
 
-    def acquire(self, budget: str) -> float:
+    def acquire(self, budget: str = "default") -> float:
         """Block until the budget allows one more request; returns the seconds waited."""
         started = time.monotonic()
         while wait := self._db.fetchval("rate_acquire", budget=budget, limit=self._limit, window=self._window):

@@ -7,7 +7,18 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
-from apex_pipeline.domain.models import Broker, Fee, Instrument, Order, Trade
+from apex_pipeline.domain.models import (
+    Broker,
+    BrokerBalance,
+    BrokerPosition,
+    CashMovement,
+    Drift,
+    Fee,
+    FeeAllocation,
+    Instrument,
+    Order,
+    Trade,
+)
 from apex_pipeline.domain.reconciliation import Break
 from apex_pipeline.domain.strategies.classify import StrategyAssignment
 
@@ -20,6 +31,7 @@ class Table:
 
     `keep_known`: columns where an unknown value never replaces a known one.
     `keep_first`: columns that keep the value of the first insert.
+    `quiet`: columns that alone are no reason to write a row again, such as when a state was observed.
     """
 
     name: str
@@ -27,6 +39,7 @@ class Table:
     key: tuple[str, ...]
     keep_known: frozenset[str] = frozenset()
     keep_first: frozenset[str] = frozenset()
+    quiet: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,17 @@ class DirtyDay:
     business_date: date
 
 
+@dataclass(frozen=True, slots=True)
+class LoadGap:
+    """A covered day of which less is stored than the broker itself says there is."""
+
+    broker: Broker
+    account_id: str
+    data_type: str
+    business_date: date
+    found_at: datetime
+
+
 def columns_of(row: type) -> tuple[str, ...]:
     """The column names of a row class, in order."""
     return tuple(field.name for field in fields(row))
@@ -114,6 +138,31 @@ QUARANTINE = Table(
     ("quarantine_uid",),
     keep_first=frozenset({"first_seen_at", "load_id"}),
 )
+FEE_ALLOCATIONS = Table("fee_allocations", columns_of(FeeAllocation), ("fee_uid", "trade_uid"))
+CASH_MOVEMENTS = Table("cash_movements", columns_of(CashMovement), ("cash_uid",))
+BROKER_POSITIONS = Table(
+    "broker_positions",
+    columns_of(BrokerPosition),
+    ("business_date", "broker", "account_id", "broker_position_id"),
+    quiet=frozenset({"as_of"}),
+)
+BROKER_BALANCES = Table(
+    "broker_balances",
+    columns_of(BrokerBalance),
+    ("business_date", "broker", "account_id", "currency"),
+    quiet=frozenset({"as_of"}),
+)
+DRIFT = Table(
+    "payload_drift",
+    columns_of(Drift),
+    ("broker", "kind", "account_id", "business_date", "field", "value"),
+)
+LOAD_GAPS = Table(
+    "load_gaps",
+    columns_of(LoadGap),
+    ("broker", "account_id", "data_type", "business_date"),
+    keep_first=frozenset({"found_at"}),
+)
 DIRTY_DAYS = Table("dirty_days", columns_of(DirtyDay), columns_of(DirtyDay))
 
 ROW_CLASSES: dict[str, type] = {
@@ -124,8 +173,21 @@ ROW_CLASSES: dict[str, type] = {
     "order_strategy_map": StrategyAssignment,
     "recon_breaks": Break,
     "quarantine": QuarantineRow,
+    "fee_allocations": FeeAllocation,
+    "cash_movements": CashMovement,
+    "broker_positions": BrokerPosition,
+    "broker_balances": BrokerBalance,
+    "payload_drift": Drift,
+    "load_gaps": LoadGap,
     "dirty_days": DirtyDay,
 }
+
+
+RAW_KINDS: Mapping[Broker, tuple[str, ...]] = {
+    Broker.FUTU: ("orders", "trades", "fees", "positions", "balances", "cash"),
+    Broker.IB: ("orders", "trades", "fees"),
+}
+"""The kinds of records that each broker's raw tables keep."""
 
 
 def raw_table(broker: Broker, kind: str) -> Table:

@@ -2,12 +2,16 @@
 
 import json
 import os
+import re
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from apex_pipeline.brokers.futu import codes
 from apex_pipeline.domain.models import AssetClass, OptionRight
@@ -73,6 +77,69 @@ def test_a_padded_strike_or_an_impossible_expiry_is_no_option(code: str) -> None
     assert codes.parse("US", code).asset_class is not AssetClass.OPTION
 
 
+@pytest.mark.parametrize("code", ["SPY260417C00710000", "AAPL 261218C1000X", "aapl", "什么?"])
+def test_a_code_of_no_known_form_is_no_stock_and_gets_no_size(code: str) -> None:
+    listing = codes.parse("US", code)
+    assert (listing.asset_class, listing.futu_code) == (AssetClass.OTHER, f"US.{code}")
+    assert not codes.is_known(listing)
+    assert codes.standard_multiplier(listing) is None
+    # the control
+    assert codes.is_known(codes.parse("US", "AAPL"))
+    assert codes.is_known(codes.parse("EC", "RAIN-2026"))
+
+
+LETTERS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=1, max_size=5)
+DATES = st.dates(date(2018, 1, 1), date(2099, 12, 31))
+
+
+@st.composite
+def option_codes(draw: st.DrawFn) -> str:
+    market, root = draw(st.sampled_from(["US", "HK"])), draw(LETTERS) + draw(st.sampled_from(["", "", "1", "2"]))
+    return f"{market}.{root}{draw(DATES):%y%m%d}{draw(st.sampled_from('CP'))}{draw(st.integers(1, 99_999_999))}"
+
+
+@st.composite
+def future_codes(draw: st.DrawFn) -> str:
+    market = draw(st.sampled_from(["HK", "US", "JP", "SG"]))
+    root = draw(st.sampled_from(["HSI", "MHI", "ES", "NK225", "CN", "M2K", "TCH"]))
+    return f"{market}.{root}{'main' if draw(st.booleans()) else f'{draw(DATES):%y%m}'}"
+
+
+@st.composite
+def other_codes(draw: st.DrawFn) -> str:
+    letters, number = draw(LETTERS), draw(st.integers(0, 999_999))
+    forms = ["US.{a}", "US.{a}.A", "US.{a}.B", "US..{a}", "US.{a}260918P120/261120P120", "HK.{n:05}", "SH.{n:06}"]
+    form = draw(st.sampled_from([*forms, "HK.800{n:03}"]))
+    return form.format(a=letters, n=number % {"HK.{n:05}": 100_000, "HK.800{n:03}": 1000}.get(form, 1_000_000))
+
+
+def parsed(code: str) -> codes.Listing:
+    market, _, rest = code.partition(".")
+    return codes.parse(market, rest)
+
+
+@given(option_codes() | future_codes() | other_codes())
+def test_every_code_is_read_and_written_back_the_same(code: str) -> None:
+    assert codes.encode(parsed(code)) == code
+
+
+@given(option_codes() | future_codes() | other_codes())
+def test_the_written_code_comes_from_what_was_read_and_not_from_the_code(code: str) -> None:
+    listing = parsed(code)
+    if listing.asset_class is not AssetClass.COMBO:
+        assert codes.encode(replace(listing, futu_code="lost")) == code
+
+
+@given(option_codes())
+def test_an_option_keeps_its_whole_root_and_its_exact_strike(code: str) -> None:
+    listing = parsed(code)
+    assert listing.asset_class is AssetClass.OPTION
+    assert listing.root is not None
+    assert listing.strike is not None
+    assert code.startswith(f"{listing.market}.{listing.root}{listing.expiry:%y%m%d}")
+    assert listing.strike * 1000 == Decimal(re.split("[CP]", code)[-1])
+
+
 def test_a_code_of_an_unknown_market_keeps_its_raw_text() -> None:
     listing = codes.parse(None, "什么?", None)
     assert (listing.asset_class, listing.symbol) == (AssetClass.OTHER, "什么?")
@@ -93,6 +160,12 @@ def test_every_published_code_is_read() -> None:
     samples: list[dict[str, Any]] = json.loads(path.read_text())["samples"]
     published = [code for sample in samples if sample["id"] == "futu-22" for code in sample["rows"]]
     assert published
-    classes = {code: codes.parse(*code.split(".", 1)).asset_class for code in published}
-    assert AssetClass.OTHER not in classes.values()
-    assert classes["US.CMCS1260918C40000"] is AssetClass.OPTION
+    kinds = {code: parsed(code).asset_class for code in published}
+    futures = {"HK.HSI2609", "HK.MHI2610", "HK.HSImain", "JP.NK225main"}
+    others = {
+        "US..SPX": AssetClass.INDEX,
+        "US.BRK.B": AssetClass.STOCK,
+        **dict.fromkeys(futures, AssetClass.FUTURE),
+    }
+    assert kinds == {code: others.get(code, AssetClass.OPTION) for code in published}
+    assert [codes.encode(parsed(code)) for code in published] == published

@@ -191,7 +191,6 @@ def test_a_deal_without_its_order_still_names_it_and_takes_the_currency_of_its_m
     [
         (deal("2", trdSide=0), "unknown_side"),
         (deal("2", trdSide=99), "unknown_side"),
-        (deal("2", status=99), "unknown_deal_status"),
         (deal("2", price=None), "missing_field"),
         (deal("2", qty="NaN"), "bad_number"),
         (deal("2", qty=Decimal(0)), "bad_quantity"),

@@ -1,7 +1,7 @@
-"""Windows, batches and predicted times."""
+"""Windows and batches."""
 
+from dataclasses import replace
 from datetime import date, timedelta
-from decimal import Decimal
 from itertools import pairwise
 
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apex_pipeline.brokers.futu import plan
-from apex_pipeline.domain.records import Account, Ask, Call, Done
+from apex_pipeline.domain.records import Account, Ask, Audit, Call, Done, LoadScope
 from apex_pipeline.errors import ConfigError
 
 TODAY = date(2026, 11, 20)
@@ -83,9 +83,10 @@ def test_a_paper_account_is_asked_for_orders_only() -> None:
 
 
 def test_an_account_without_the_asked_market_is_not_asked() -> None:
-    assert plan.history_calls(ask(5, market="US"), [PAPER], []) == []
+    assert plan.calls(ask(5, market="US"), [PAPER], []) == []
+    assert plan.calls(ask(5, market="HK"), [PAPER], []) != []
     with pytest.raises(ConfigError, match="no market 'MARS'"):
-        plan.history_calls(ask(5, market="MARS"), [ACCOUNT], [])
+        plan.calls(ask(5, market="MARS"), [ACCOUNT], [])
 
 
 def test_fee_ids_are_batched_over_all_windows_with_the_dates_of_their_orders() -> None:
@@ -96,21 +97,6 @@ def test_fee_ids_are_batched_over_all_windows_with_the_dates_of_their_orders() -
     assert all(isinstance(call, plan.FeeCall) and len(call.dates) == len(call.ids) for call in calls)
 
 
-def fees(count: int, account_id: str = "1") -> list[Call]:
-    return [Call(plan.FEES, account_id, "ALL", TODAY, TODAY, (str(n),)) for n in range(count)]
-
-
-def test_ten_requests_are_free_and_each_further_ten_wait_a_window() -> None:
-    assert plan.seconds(fees(10), 10, Decimal(30)) == 0
-    assert plan.seconds(fees(11), 10, Decimal(30)) == 30
-    assert plan.seconds(fees(100), 10, Decimal(30)) == 270
-
-
-def test_accounts_and_interfaces_do_not_share_a_budget() -> None:
-    assert plan.seconds(fees(10) + fees(10, "2"), 10, Decimal(30)) == 0
-    assert plan.seconds(plan.history_calls(ask(365), [ACCOUNT], []), 10, Decimal(30)) == 0
-
-
 def test_a_window_without_an_answer_is_cut_into_all_of_its_days() -> None:
     first, last = date(2026, 11, 1), date(2026, 11, 5)
     assert plan.halves(first, last) == [(date(2026, 11, 4), last), (first, date(2026, 11, 3))]
@@ -118,3 +104,121 @@ def test_a_window_without_an_answer_is_cut_into_all_of_its_days() -> None:
         (last, last), (date(2026, 11, 3), date(2026, 11, 4)), (first, date(2026, 11, 2)),
     ]  # fmt: skip
     assert plan.newest_day_and_halves(first, date(2026, 11, 2)) == [(date(2026, 11, 2),) * 2, (first, first)]
+
+
+@pytest.mark.parametrize("orders", [500, 5_000, 50_000])
+def test_a_year_costs_the_fewest_requests_there_can_be(orders: int) -> None:
+    filled = {str(n): TODAY - timedelta(days=n % 365) for n in range(orders * 8 // 10)}
+    calls = [*plan.calls(ask(365), [ACCOUNT], []), *plan.states(ask(365), [ACCOUNT])]
+    fees = plan.fee_calls(ACCOUNT, filled, ask(365), 400)
+    count = {kind: sum(call.data_type == kind for call in calls) for kind in plan.DATA_TYPES}
+    assert {kind: n for kind, n in count.items() if n} == {
+        plan.ORDERS: 5,
+        plan.DEALS: 5,
+        plan.POSITIONS: 1,
+        plan.FUNDS: 1,
+    }
+    assert len(fees) == -(-len(filled) // 400)
+
+
+def test_the_daily_increment_of_a_year_is_one_request_of_each_kind() -> None:
+    before = TODAY - timedelta(days=1)
+    final = [Done(kind, ACCOUNT.account_id, "ALL", before - timedelta(days=365), before - timedelta(days=90))
+             for kind in (plan.ORDERS, plan.DEALS)]  # fmt: skip
+    again = frozenset(TODAY - timedelta(days=n) for n in range(1, plan.REREAD_DAYS))
+    wanted = replace(ask(1), again=again)
+    calls = [*plan.calls(wanted, [ACCOUNT], final), *plan.states(wanted, [ACCOUNT])]
+    assert [call.data_type for call in calls] == [plan.ORDERS, plan.DEALS, plan.POSITIONS, plan.FUNDS]
+    assert (TODAY - calls[0].from_date).days == plan.REREAD_DAYS - 1
+    assert all(not plan.budget(call.data_type, "1") for call in calls[2:])
+
+
+def test_states_are_told_of_today_only_and_of_paper_accounts_too() -> None:
+    states = [(call.data_type, call.account_id) for call in plan.states(ask(3), [ACCOUNT, PAPER])]
+    assert states == [(kind, a.account_id) for a in (ACCOUNT, PAPER) for kind in (plan.POSITIONS, plan.FUNDS)]
+    assert plan.states(ask(3, end=TODAY - timedelta(days=1)), [ACCOUNT]) == []
+    assert plan.states(replace(ask(3), scope=LoadScope.CASH), [ACCOUNT]) == []
+
+
+def test_an_intraday_load_asks_only_what_has_no_limit() -> None:
+    wanted = replace(ask(1), scope=LoadScope.INTRADAY)
+    calls = [*plan.calls(wanted, [ACCOUNT, PAPER], []), *plan.states(wanted, [ACCOUNT, PAPER])]
+    assert {call.data_type for call in calls} == plan.UNLIMITED
+    assert len(calls) == 7
+    assert not any(plan.budget(call.data_type, call.account_id or "") for call in calls)
+
+
+OTHER = Account("7", ("US",))
+
+
+@given(days=st.integers(1, 400), back=st.integers(0, 30), skipped=st.sets(st.integers(0, 399)))
+def test_cash_is_asked_once_for_each_weekday_that_is_over(days: int, back: int, skipped: set[int]) -> None:
+    wanted = replace(ask(days, end=TODAY - timedelta(days=back)), scope=LoadScope.CASH)
+    asked_before = {wanted.to_date - timedelta(days=n) for n in skipped}
+    done = [Done(plan.CASH, ACCOUNT.account_id, "ALL", day, day) for day in asked_before]
+    calls = plan.calls(wanted, [ACCOUNT, OTHER, PAPER], done)
+    weekdays = {wanted.from_date + timedelta(days=n) for n in range(days)}
+    weekdays = {day for day in weekdays if day.isoweekday() <= 5 and day < TODAY}
+    assert all(call.from_date == call.to_date for call in calls)
+    assert len(calls) == len({(call.account_id, call.from_date) for call in calls})
+    mine = {call.from_date for call in calls if call.account_id == ACCOUNT.account_id}
+    assert mine == weekdays - asked_before
+    assert {call.from_date for call in calls if call.account_id == OTHER.account_id} == weekdays
+    assert [call.from_date for call in calls] == sorted((call.from_date for call in calls), reverse=True)
+
+
+def test_the_bookings_of_accounts_are_asked_side_by_side() -> None:
+    calls = plan.calls(replace(ask(8), scope=LoadScope.CASH), [ACCOUNT, OTHER], [])
+    assert [call.account_id for call in calls] == [ACCOUNT.account_id, OTHER.account_id] * (len(calls) // 2)
+
+
+def follow_up(found: Audit, asked: Ask, done: list[Done] | None = None) -> list[tuple[str, date, date]]:
+    calls = plan.follow_up(ACCOUNT, found, asked, done or [])
+    return [(call.data_type, call.from_date, call.to_date) for call in calls]
+
+
+@given(back=st.integers(0, 180), days=st.integers(1, 120))
+def test_the_order_of_an_orphaned_deal_is_looked_for_as_long_as_an_order_lives(back: int, days: int) -> None:
+    dealt_on, asked = TODAY - timedelta(days=back), ask(days)
+    found = follow_up(Audit(orphans=frozenset({dealt_on})), asked)
+    looked = {first + timedelta(days=n) for _, first, last in found for n in range((last - first).days + 1)}
+    earliest = dealt_on - timedelta(days=plan.LONGEST_ORDER_DAYS)
+    assert earliest in looked
+    assert max(looked) <= dealt_on
+    told = {asked.from_date + timedelta(days=n) for n in range(days)}
+    assert {earliest + timedelta(days=n) for n in range(plan.LONGEST_ORDER_DAYS + 1)} <= looked | told
+    assert len(found) <= 2
+
+
+def test_an_orphan_is_not_looked_for_again_in_days_that_are_final() -> None:
+    orphan = Audit(orphans=frozenset({TODAY - timedelta(days=5)}))
+    final = [Done(plan.ORDERS, ACCOUNT.account_id, "ALL", TODAY - timedelta(days=365), TODAY - timedelta(days=1))]
+    assert follow_up(orphan, ask(10)) != []
+    assert follow_up(orphan, ask(10), final) == []
+
+
+def test_what_the_records_contradict_is_asked_again_though_it_was_finished() -> None:
+    day = TODAY - timedelta(days=40)
+    found = Audit(incomplete={plan.DEALS: frozenset({day}), plan.ORDERS: frozenset({day})})
+    done = [Done(kind, ACCOUNT.account_id, "ALL", day, day) for kind in (plan.ORDERS, plan.DEALS)]
+    assert (plan.DEALS, day, day) in follow_up(found, ask(1), done)
+    assert follow_up(found, ask(1)) == [(plan.ORDERS, day, day), (plan.DEALS, day, day)]
+
+
+def test_orders_that_were_live_are_read_again_where_this_load_has_not_looked() -> None:
+    old, new = TODAY - timedelta(days=70), TODAY - timedelta(days=1)
+    live = Audit(open=frozenset({old, new}))
+    assert follow_up(live, ask(3)) == [(plan.ORDERS, old, old)]
+    assert follow_up(live, replace(ask(3), again=frozenset({old}))) == []
+
+
+def test_a_load_of_today_or_of_cash_follows_nothing_up() -> None:
+    found = Audit(orphans=frozenset({TODAY}), incomplete={plan.DEALS: frozenset({TODAY})})
+    for scope in (LoadScope.INTRADAY, LoadScope.CASH):
+        assert follow_up(found, replace(ask(1), scope=scope)) == []
+    assert follow_up(found, ask(1)) != []
+
+
+def test_fees_are_asked_of_orders_since_2018_only() -> None:
+    calls = plan.fee_calls(ACCOUNT, {"old": date(2017, 12, 31), "new": date(2018, 1, 1)}, ask(1), 400)
+    assert [call.ids for call in calls] == [("new",)]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from apex_pipeline.brokers.futu import market_time, records, wire
+from apex_pipeline.domain.records import RecordKind
 from apex_pipeline.errors import UnknownPayload
 
 DAY = date(2026, 1, 2)
@@ -116,3 +117,45 @@ def test_a_frame_survives_the_pipe() -> None:
     frame = wire.read_frame(exactly)
     assert (frame.header, frame.body) == ({"a": "期权"}, b"\x00\xff")
     assert json.loads(content[wire.LENGTHS.size : -2]) == {"a": "期权"}
+
+
+def flow(**fields: Any) -> dict[str, Any]:
+    return {"clearingDate": "2026-01-02", "cashFlowAmount": Decimal(-5), "cashFlowRemark": "x", **fields}
+
+
+def test_a_booking_is_keyed_by_its_date_and_id_and_a_repeated_row_counts_once() -> None:
+    reading = records.cash("9", [flow(cashFlowID="16308"), flow(cashFlowID="16308"), flow(cashFlowID="16309")], DAY)
+    assert list(reading.records) == ["2026-01-02:16308", "2026-01-02:16309"]
+    assert {record.kind for record in reading.records.values()} == {RecordKind.CASH}
+    assert reading.notes == []
+
+
+def test_bookings_without_an_id_are_all_kept_in_an_order_of_their_own() -> None:
+    equal, other = flow(), flow(cashFlowAmount=Decimal(7), cashFlowID="0")
+    reading = records.cash("9", [equal, other, dict(equal)], DAY)
+    again = records.cash("9", [other, equal, dict(equal)], DAY)
+    assert list(reading.records) == ["2026-01-02:#1", "2026-01-02:#2", "2026-01-02:#3"]
+    assert reading.records == again.records
+    assert "3 bookings without an id" in reading.notes[0]
+
+
+def test_two_different_bookings_of_one_id_are_both_kept_and_told() -> None:
+    reading = records.cash("9", [flow(cashFlowID="1"), flow(cashFlowID="1", cashFlowAmount=Decimal(8))], DAY)
+    assert list(reading.records) == ["2026-01-02:1", "2026-01-02:1#2"]
+    assert "several bookings 1" in reading.notes[0]
+
+
+def test_a_booking_of_another_day_than_asked_keeps_its_own() -> None:
+    reading = records.cash("9", [flow(cashFlowID="1", clearingDate="2026-01-05")], DAY)
+    assert reading.records["2026-01-05:1"].business_date == date(2026, 1, 5)
+    assert "asked for the bookings of 2026-01-02" in reading.notes[0]
+    assert records.cash("9", [flow(cashFlowID="1", clearingDate="?")], DAY).records["2026-01-02:1"].business_date == DAY
+
+
+def test_a_state_is_one_record_of_its_day_in_which_a_repeated_row_counts_once() -> None:
+    at = datetime(2026, 1, 2, 3, tzinfo=UTC)
+    rows = [{"positionID": "1"}, {"positionID": "2"}, {"positionID": "1"}]
+    record = records.snapshot(RecordKind.POSITIONS, "9", rows, DAY, at)
+    assert (record.key, record.business_date) == ("2026-01-02", DAY)
+    assert (record.payload, record.generated_at) == ({"rows": rows[:2], "trdMarket": 0}, at)
+    assert records.snapshot(RecordKind.POSITIONS, "9", [], DAY, at).payload["rows"] == []

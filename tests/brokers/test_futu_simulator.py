@@ -140,8 +140,8 @@ def test_the_real_client_gets_accounts_positions_funds_and_cash_flow(simulator: 
         ("US.AAPL", 3, Decimal("10.016667"), Decimal("34.5"), "LONG"),
         ("HK.TCH260828C42500", -1, Decimal("0.11"), -5, "SHORT"),
     ]
-    assert rows(funds)[0]["us_cash"] == Decimal(1000000) - Decimal("30.05") - Decimal("0.30") + 370 - 24000
-    assert rows(funds)[0]["hk_cash"] == Decimal(1000000) + 11 - 3
+    assert rows(funds)[0]["us_cash"] == -Decimal("30.05") - Decimal("0.30") + 370 - 24000
+    assert rows(funds)[0]["hk_cash"] == 11 - 3
     assert [(r["cashflow_remark"], r["cashflow_amount"], r["cashflow_direction"]) for r in rows(flow)] == [
         ("Opt ASS-P-PEP260918P120000-20260918", 0, "N/A"), ("", -24000, "OUT")
     ]  # fmt: skip

@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 
 from apex_pipeline.brokers.ib.normalize import normalize
-from apex_pipeline.brokers.ib.reversals import reversed_keys
 from apex_pipeline.domain.models import AssetClass, FeeType, OrderStatus, Side, Trade, TradeKind
 from tests.brokers.ib.statements import ACCOUNT, OPTION, normalized, records_of, row
 
@@ -126,10 +125,43 @@ def test_without_an_original_transaction_the_trade_id_tells_which_row_is_taken_b
     assert result.orders[0].avg_price == Decimal("200.4")
 
 
-def test_the_caller_learns_which_originals_to_fetch() -> None:
-    assert reversed_keys(records_of(row(**CANCEL))) == {(ACCOUNT, "9001")}
-    assert reversed_keys(records_of(row(**{**CANCEL, "origTransactionID": "0"}))) == {(ACCOUNT, "tradeID:71001")}
-    assert reversed_keys(records_of(row())) == set()
+def relatives(**changes: str) -> dict[str, str]:
+    """What a row asks for, by field."""
+    asked = normalized(row(**changes)).relatives
+    assert {relative.account_id for relative in asked} == {ACCOUNT}
+    return {relative.field: relative.value for relative in asked}
+
+
+def test_every_trade_asks_who_takes_it_back_and_a_cancel_also_for_its_original() -> None:
+    assert relatives() == {"origTransactionID": "9001", "origTradeID": "71001"}
+    assert relatives(**CANCEL) == {"origTransactionID": "9050", "transactionID": "9001", "tradeID": "71001"}
+    older = {**CANCEL, "origTransactionID": "0"}
+    assert relatives(**older) == {"origTransactionID": "9050", "tradeID": "71001"}
+
+
+def test_a_rebook_is_not_taken_back_by_the_cancel_before_it() -> None:
+    rebook = row(transactionID="9051", ibExecID="0000aa01.65e2b001.01.02", tradePrice="200.4")
+    result = normalized(rebook, row(**{**CANCEL, "origTransactionID": ""}))
+    assert {trade.broker_trade_id: trade.effective for trade in result.trades} == {"9050": False, "9051": True}
+
+
+def test_a_row_that_repeats_the_execution_id_of_a_reversed_one_has_a_uid_of_its_own() -> None:
+    correction = {"transactionType": "TradeCorrect", "transactionID": "9060", "origTransactionID": "9001"}
+    result = normalized(row(), row(**correction, quantity="9"))
+    assert [(trade.trade_uid, trade.effective) for trade in result.trades] == [
+        (f"IB_{ACCOUNT}_0000aa01.65e2b001.01.01", False),
+        (f"IB_{ACCOUNT}_T9060", True),
+    ]
+    assert [fee.trade_uid for fee in result.fees] == [trade.trade_uid for trade in result.trades]
+    assert result.rejects == []
+
+
+@pytest.mark.parametrize("transaction", ["TradeCancel", "TradeCorrect"])
+def test_a_row_that_takes_back_an_unnamed_trade_is_rejected(transaction: str) -> None:
+    nameless = row(**{**CANCEL, "transactionType": transaction, "origTransactionID": "0", "origTradeID": ""})
+    result = normalized(row(), nameless)
+    assert [(item.key, item.reason_code) for item in result.rejects] == [("9050", "missing_original")]
+    assert [trade.broker_trade_id for trade in result.trades] == ["9001"]
 
 
 def test_a_cancel_of_another_account_takes_nothing_back() -> None:

@@ -264,6 +264,8 @@ def test_truth_counts_what_each_broker_shows() -> None:
     assert shown[Broker.IB].trades == sum(len(o.fills) for o in ib) + ib_events
     futu_fills = sum(len(o.fills) for o in told.orders if o.broker == Broker.FUTU)
     assert shown[Broker.FUTU].trades == futu_fills
+    endings = Counter(e.kind for e in told.events if e.broker == Broker.FUTU)
+    assert (shown[Broker.FUTU].endings, shown[Broker.IB].endings) == (endings, {})
     assert set(shown[Broker.IB].fees) == {"USD", "HKD"}
 
 

@@ -28,6 +28,7 @@ UTC8 = timezone(timedelta(hours=8))
 ZONES = {"US": ZoneInfo("America/New_York"), "HK": UTC8}
 MARKETS = {"HK": 1, "US": 2}
 INIT, KEEP_ALIVE, ACC_LIST, ORDERS, FILLS, FEES = 1001, 1004, 2001, 2221, 2222, 2225
+FUNDS, POSITIONS, CASH_FLOW = 2101, 2102, 2226
 MODULES = {
     INIT: "InitConnect_pb2",
     KEEP_ALIVE: "KeepAlive_pb2",
@@ -35,6 +36,9 @@ MODULES = {
     ORDERS: "Trd_GetHistoryOrderList_pb2",
     FILLS: "Trd_GetHistoryOrderFillList_pb2",
     FEES: "Trd_GetOrderFee_pb2",
+    FUNDS: "Trd_GetFunds_pb2",
+    POSITIONS: "Trd_GetPositionList_pb2",
+    CASH_FLOW: "Trd_FlowSummary_pb2",
 }
 
 
@@ -60,12 +64,17 @@ class Row:
 
 @dataclass
 class Login:
-    """What this OpenD knows. `fees`: order id to (total or None while pending, parts)."""
+    """What this OpenD knows. `fees`: order id to (total or None while pending, parts).
+
+    `flows` None: it is an old one that does not know the cash flow protocol.
+    """
 
     accounts: list[dict[str, Any]] = field(default_factory=list)
     orders: dict[int, list[Row]] = field(default_factory=dict)
     deals: dict[int, list[Row]] = field(default_factory=dict)
     fees: dict[int, dict[str, tuple[float | None, list[tuple[str, float]]]]] = field(default_factory=dict)
+    positions: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    flows: dict[int, list[dict[str, Any]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,7 @@ class OpenD:
         request.ParseFromString(body)
         response.retType = 0
         response.s2c.SetInParent()
-        account = int(request.c2s.header.accID) if protocol in (ORDERS, FILLS, FEES) else 0
+        account = int(request.c2s.header.accID) if protocol > ACC_LIST else 0
         with self.answered:
             self.asked.append(Asked(protocol, account, request.c2s))
             self.answered.notify_all()
@@ -186,7 +195,31 @@ def _fees(login: Login, account: int, asked: Any, response: Any) -> None:
             item.title, item.value = title, value
 
 
+def _funds(_login: Login, _account: int, _asked: Any, response: Any) -> None:
+    funds = response.s2c.funds
+    funds.power = funds.totalAssets = funds.cash = funds.marketVal = funds.frozenCash = 0
+    funds.debtCash = funds.avlWithdrawalCash = 0
+
+
+def _positions(login: Login, account: int, _asked: Any, response: Any) -> None:
+    for position in login.positions.get(account, []):
+        _fill(response.s2c.positionList.add(), position)
+
+
+def _cash_flow(login: Login, account: int, asked: Any, response: Any) -> None:
+    if login.flows is None:
+        response.retType, response.retMsg = -1, "未知的协议ID"
+        response.ClearField("s2c")
+        return
+    for flow in login.flows.get(account, []):
+        if flow["clearingDate"] == asked.clearingDate:
+            _fill(response.s2c.flowSummaryInfoList.add(), flow)
+
+
 _ANSWERS = {
+    FUNDS: _funds,
+    POSITIONS: _positions,
+    CASH_FLOW: _cash_flow,
     INIT: _init,
     KEEP_ALIVE: _keep_alive,
     ACC_LIST: _accounts,

@@ -393,7 +393,7 @@ def test_an_order_of_the_store_becomes_classifiable_with_the_terms_of_its_instru
         filled_qty=None, limit_price=None, avg_price=None, currency="USD", multiplier=None, created_at=START,
         updated_at=None, trade_date=START.date(), combo_id=None,
         legs=[{"symbol": symbol, "side": "SELL", "ratio": "1.0"}, {"symbol": "US.AAPL", "side": "BUY", "ratio": 100}],
-        declared_strategy="COVERED", remark=None,
+        declared_strategy="COVERED", remark=None, source="futu_orders",
     )  # fmt: skip
     stock = ("US.AAPL", "US.AAPL", AssetClass.STOCK, None, None, None, Decimal(1), "USD")
     instruments["US.AAPL"] = Instrument(*stock, None, None, None, None, None)

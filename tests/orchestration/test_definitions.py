@@ -23,6 +23,9 @@ ASSET_GROUPS = {
     "orders_raw_futu": "raw",
     "trades_raw_futu": "raw",
     "fees_raw_futu": "raw",
+    "positions_raw_futu": "raw",
+    "balances_raw_futu": "raw",
+    "cash_raw_futu": "raw",
     "orders_raw_ib": "raw",
     "trades_raw_ib": "raw",
     "fees_raw_ib": "raw",
@@ -30,15 +33,24 @@ ASSET_GROUPS = {
     "trades_norm": "normalized",
     "fees_norm": "normalized",
     "instruments": "normalized",
+    "fee_allocations": "normalized",
+    "cash_movements": "normalized",
+    "broker_positions": "normalized",
+    "broker_balances": "normalized",
+    "payload_drift": "normalized",
     "order_strategy_map": "strategy",
     "recon_breaks": "reconciliation",
 }
 CHECKS = {
-    "orders_norm": {"order_filled_quantity_is_the_sum_of_its_trades"},
+    "orders_norm": {"order_filled_quantity_is_the_sum_of_its_trades", "every_order_is_told_by_its_broker"},
     "fees_norm": {"every_filled_order_has_its_fees"},
-    "trades_norm": {"raw_is_normalized_plus_quarantined"},
+    "trades_norm": {"raw_is_normalized_plus_quarantined", "covered_days_hold_what_the_broker_says"},
+    "fee_allocations": {"fees_of_orders_are_allocated_to_their_trades"},
+    "payload_drift": {"every_word_of_the_broker_is_known"},
 }
-JOBS = {"backfill_job", "daily_job"}
+WHOLE_JOBS = {"backfill_job", "daily_job"}
+JOBS = {*WHOLE_JOBS, "intraday_job"}
+TODAY_LEAVES_OUT = {"cash_raw_futu", "orders_raw_ib", "trades_raw_ib", "fees_raw_ib"}
 SCHEDULES = {
     "futu_daily": ("30 6 * * *", "Asia/Hong_Kong", "daily_job"),
     "ib_daily": ("30 6 * * *", "America/New_York", "daily_job"),
@@ -110,10 +122,15 @@ def test_jobs_and_schedules_are_the_known_ones() -> None:
 
 
 def test_both_jobs_hold_every_asset_and_every_check() -> None:
-    for name in JOBS:
+    for name in WHOLE_JOBS:
         layer = defs.resolve_job_def(name).asset_layer
         assert {key.to_user_string() for key in layer.selected_asset_keys} == set(ASSET_GROUPS)
         assert {key.name for key in layer.asset_graph.asset_check_keys} == set.union(*CHECKS.values())
+
+
+def test_the_job_of_today_asks_nothing_that_is_told_by_the_day() -> None:
+    layer = defs.resolve_job_def("intraday_job").asset_layer
+    assert {key.to_user_string() for key in layer.selected_asset_keys} == set(ASSET_GROUPS) - TODAY_LEAVES_OUT
 
 
 def test_every_asset_and_check_has_the_same_daily_partitions() -> None:

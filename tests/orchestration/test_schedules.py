@@ -19,7 +19,7 @@ YEAR = datetime(2025, 1, 1, tzinfo=UTC)
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 BY_NAME = {schedule.name: schedule for schedule in SCHEDULES}
 BROKER = {"futu_daily": "futu", "ib_daily": "ib"}
-DAYS_BACK = {"futu_daily": 1, "ib_daily": 7}
+DAYS_BACK = {"futu_daily": 1, "ib_daily": 1}
 
 every_schedule = pytest.mark.parametrize("name", BY_NAME)
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,12 +18,14 @@ from apex_pipeline.brokers.futu.simulator import OpenDSimulator
 from apex_pipeline.brokers.ib.port import IbBroker
 from apex_pipeline.brokers.ib.settings import IbSettings
 from apex_pipeline.brokers.ib.simulator import FlexSimulator
-from apex_pipeline.brokers.scenario import Scenario
+from apex_pipeline.brokers.scenario import Scenario, Truth
 from apex_pipeline.brokers.scenario_generator import generate
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.domain.records import Ask
-from apex_pipeline.pipeline import Ingested, Reconciled, classify_strategies, ingest, normalize, reconcile_days
+from apex_pipeline.domain.records import Ask, LoadScope
+from apex_pipeline.extraction import Ingested
+from apex_pipeline.pipeline import Reconciled, classify_strategies, end_options, ingest, normalize, reconcile_days
 from apex_pipeline.store.db import Database
+from apex_pipeline.store.tables import RAW_KINDS, raw_table
 from tests.conftest import _database as clone  # pyright: ignore[reportPrivateUsage]  # the recipe of `database_url`
 from tests.store.rows import query
 
@@ -32,9 +34,12 @@ TODAY = datetime.now(UTC).date()
 
 YESTERDAY = TODAY - timedelta(days=1)
 TOKEN, QUERY_ID = "a-token-for-the-simulator", "4711"
-RAW_TABLES = tuple(f"{kind}_raw_{broker.lower()}" for broker in Broker for kind in ("orders", "trades", "fees"))
-NORM_TABLES = ("orders_norm", "trades_norm", "fees_norm", "instruments", "order_strategy_map", "recon_breaks")
-WHEN_AND_BY_WHOM = frozenset({"fetched_at", "load_id", "generated_at", "first_seen_at", "last_seen_at"})
+RAW_TABLES = tuple(raw_table(broker, kind).name for broker, kinds in RAW_KINDS.items() for kind in kinds)
+NORM_TABLES = (
+    "orders_norm", "trades_norm", "fees_norm", "instruments", "fee_allocations", "cash_movements", "broker_positions",
+    "broker_balances", "payload_drift", "order_strategy_map", "recon_breaks",
+)  # fmt: skip
+WHEN_AND_BY_WHOM = frozenset({"fetched_at", "load_id", "generated_at", "first_seen_at", "last_seen_at", "as_of"})
 """Columns that tell of the loading and not of the business."""
 
 Rows = dict[str, list[str]]
@@ -69,13 +74,18 @@ class World:
 
     def load(self, ask: Ask | None = None, *, only: BrokerPort | None = None) -> list[Ingested]:
         """Ingest from both brokers, or from one."""
-        return [ingest(self.db, port, unlimited, ask or self.ask()) for port in ([only] if only else self.brokers)]
+        ask, ports = ask or self.ask(), [only] if only else self.brokers
+        told = [ingest(self.db, port, unlimited, ask) for port in ports]
+        for port in ports:
+            ingest(self.db, port, unlimited, replace(ask, scope=LoadScope.CASH))
+        return told
 
     def derive(self, first: date | None = None, last: date | None = None) -> Reconciled:
         """Everything after ingest."""
         first, last = first or self.scenario.start, last or self.today
         for port in self.brokers:
             normalize(self.db, port, first, last)
+            end_options(self.db, port)
         classify_strategies(self.db, first, last)
         return reconcile_days(self.db, first, last)
 
@@ -105,6 +115,14 @@ class World:
             "SELECT check_name, subject, severity, expected, actual FROM recon_breaks WHERE state = %s ORDER BY 1, 2",
             state,
         )
+
+
+def with_endings(expected: Truth) -> dict[str, Decimal]:
+    """Amounts of trades and of what ended options, by currency."""
+    amounts = defaultdict(Decimal, expected.amounts)
+    for currency, amount in expected.ending_amounts.items():
+        amounts[currency] += amount
+    return {currency: total for currency, total in amounts.items() if total}
 
 
 def business_rows(url: str, tables: Sequence[str] = (*RAW_TABLES, *NORM_TABLES)) -> Rows:

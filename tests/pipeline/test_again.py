@@ -8,8 +8,11 @@ from apex_pipeline.pipeline import classify_strategies, normalize, reconcile_day
 from tests.pipeline.conftest import NORM_TABLES, RAW_TABLES, TODAY, Stage, World, business_rows, written_rows
 from tests.store.rows import query
 
-KEPT_IN_PLACE = (*(table for table in RAW_TABLES if table.endswith("_futu")), *NORM_TABLES)
-"""Raw rows of IB are written again to move the date of their newest statement, which business rows leave out."""
+SNAPSHOTS = ("positions_raw_futu", "balances_raw_futu")
+KEPT_IN_PLACE = (*(name for name in RAW_TABLES if name.endswith("_futu") and name not in SNAPSHOTS), *NORM_TABLES)
+"""Raw rows of IB and of snapshots are written again to move the date of their newest telling."""
+
+MAY_BE_EMPTY = ("recon_breaks", "payload_drift")
 
 
 def ranges(first: date, last: date, seed: int) -> list[tuple[date, date]]:
@@ -31,7 +34,7 @@ def test_a_second_run_writes_no_row(loaded: World) -> None:
     loaded.run(loaded.ask(force=True))
     assert written_rows(loaded.db.url, KEPT_IN_PLACE) == written
     assert business_rows(loaded.db.url) == rows
-    assert all(rows[table] for table in rows if table != "recon_breaks")
+    assert all(rows[table] for table in rows if table not in MAY_BE_EMPTY)
 
 
 def test_a_row_that_is_written_again_would_be_noticed(loaded: World) -> None:

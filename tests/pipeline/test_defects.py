@@ -11,7 +11,7 @@ from apex_pipeline.brokers.scenario_generator import generate
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.reconciliation import CheckName
 from apex_pipeline.errors import BrokerError
-from tests.pipeline.conftest import Stage, World, business_rows
+from tests.pipeline.conftest import Stage, World, business_rows, with_endings
 from tests.store.rows import query
 
 FILLED = CheckName.ORDER_FILLED_QUANTITY_IS_THE_SUM_OF_ITS_TRADES.value
@@ -140,7 +140,7 @@ def test_an_unknown_side_or_status_blocks_no_other_row(world: World) -> None:
     world.opend.faults.clear()
     world.run(world.ask(force=True))
     assert {is_open for *_, is_open in quarantined(world)} == {False}
-    assert world.sums("trades_norm", Broker.FUTU) == truth(world.scenario)[Broker.FUTU].amounts
+    assert world.sums("trades_norm", Broker.FUTU) == with_endings(truth(world.scenario)[Broker.FUTU])
     assert world.breaks() == []
 
 
@@ -151,7 +151,7 @@ def test_a_row_repeated_by_the_broker_is_one_row(world: World) -> None:
     expected = truth(world.scenario)[Broker.FUTU]
     assert (world.count("orders_norm", Broker.FUTU), world.count("trades_norm", Broker.FUTU)) == (
         expected.orders,
-        expected.trades,
+        expected.trades + sum(expected.endings.values()),
     )
     assert world.breaks() == []
 
@@ -171,7 +171,7 @@ def test_a_failed_call_is_kept_covers_nothing_and_the_calls_before_it_stay(world
     assert query(world.db.url, "SELECT outcome FROM load_runs") == [("INCOMPLETE",)]
     world.opend.faults.clear()
     world.run()
-    assert world.sums("trades_norm", Broker.FUTU) == truth(world.scenario)[Broker.FUTU].amounts
+    assert world.sums("trades_norm", Broker.FUTU) == with_endings(truth(world.scenario)[Broker.FUTU])
     assert query(world.db.url, "SELECT DISTINCT outcome FROM load_runs") == [("DONE",)]
 
 

@@ -25,6 +25,7 @@ ORDER = Order(
     status=OrderStatus.FILLED, broker_status="11", qty=Decimal(3), filled_qty=Decimal(3), limit_price=Decimal("10.10"),
     avg_price=Decimal("10.0166666667"), currency="USD", multiplier=Decimal(1), created_at=AT, updated_at=AT,
     trade_date=date(2026, 3, 7), combo_id=None, legs=None, declared_strategy=None, remark="",
+    source="futu_orders",
 )  # fmt: skip
 
 FOUND = Break(

@@ -36,7 +36,7 @@ def take(url: str, grants: int, *, locked: bool) -> None:
     if not locked:
         _take_the_lock_out()
     with Database(url) as db:
-        limiter = RateLimiter(db, LIMIT, WINDOW)
+        limiter = RateLimiter(LIMIT, WINDOW, db)
         for _ in range(grants):
             limiter.acquire("futu:Trd_GetHistoryOrderList:1")
 
@@ -78,7 +78,7 @@ def test_without_the_lock_they_exceed_it(database_url: str) -> None:
 
 
 def test_budgets_do_not_share_their_grants(db: Database) -> None:
-    limiter = RateLimiter(db, 1, 60)
+    limiter = RateLimiter(1, 60, db)
     started = time.monotonic()
     for account in ("1", "2", "3"):
         limiter.acquire(f"futu:Trd_GetOrderFee:{account}")
@@ -86,7 +86,7 @@ def test_budgets_do_not_share_their_grants(db: Database) -> None:
 
 
 def test_a_second_grant_waits_for_the_window_and_tells_how_long(db: Database) -> None:
-    limiter = RateLimiter(db, 1, 0.2)
+    limiter = RateLimiter(1, 0.2, db)
     times: list[float] = []
     waits: list[float] = []
     for _ in range(3):
@@ -97,7 +97,7 @@ def test_a_second_grant_waits_for_the_window_and_tells_how_long(db: Database) ->
 
 
 def test_what_left_the_window_is_forgotten(db: Database) -> None:
-    limiter = RateLimiter(db, 2, 0.05)
+    limiter = RateLimiter(2, 0.05, db)
     for _ in range(9):
         limiter.acquire("b")
     assert value(db.url, "SELECT count(*) FROM rate_grants") <= 2

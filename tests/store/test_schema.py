@@ -15,18 +15,16 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.reconciliation import CheckName
-from apex_pipeline.domain.records import RecordKind
 from apex_pipeline.settings import PROJECT_DIR
 from apex_pipeline.store import tables
 from apex_pipeline.store.db import statement
-from apex_pipeline.store.tables import ROW_CLASSES, RawRow, Table, columns_of, raw_table
+from apex_pipeline.store.tables import RAW_KINDS, ROW_CLASSES, RawRow, Table, columns_of, raw_table
 from tests.store.rows import connected, query
 
 PACKAGE = PROJECT_DIR / "apex_pipeline"
 FILES = sorted((PACKAGE / "store" / "sql").glob("*.sql"))
-RAW_TABLES = [raw_table(broker, kind) for broker in Broker for kind in RecordKind]
+RAW_TABLES = [raw_table(broker, kind) for broker, kinds in RAW_KINDS.items() for kind in kinds]
 REGISTERED = [item for item in vars(tables).values() if isinstance(item, Table)]
 CLASSES = {**ROW_CLASSES, **{table.name: RawRow for table in RAW_TABLES}}
 

@@ -46,10 +46,12 @@ def multiplier_of_order(order: Mapping[str, Any], listing: Listing) -> Decimal |
 
     None where neither decides: Hong Kong sizes differ per class, and a market order has no price.
     """
-    derived = _from_amount(order) if listing.asset_class in _SIZED_BY_AMOUNT else None
-    if derived is not None and (listing.asset_class is AssetClass.FUTURE or derived >= _SMALLEST_OPTION):
-        return derived
-    return codes.standard_multiplier(listing)
+    return _multiplier(order, listing, "orderAmount")
+
+
+def multiplier_of_position(position: Mapping[str, Any], listing: Listing) -> Decimal | None:
+    """Units per contract from a position's market value, as `multiplier_of_order` does from an amount."""
+    return _multiplier(position, listing, "val")
 
 
 def currency_of(row: Mapping[str, Any]) -> str | None:
@@ -58,8 +60,15 @@ def currency_of(row: Mapping[str, Any]) -> str | None:
     return named or vocabulary.CURRENCY_OF_PREFIX.get(market_time.market_of(row) or "")
 
 
-def _from_amount(order: Mapping[str, Any]) -> Decimal | None:
-    amount, qty, price = number(order, "orderAmount"), number(order, "qty"), number(order, "price")
+def _multiplier(row: Mapping[str, Any], listing: Listing, amount_field: str) -> Decimal | None:
+    derived = _from_amount(row, amount_field) if listing.asset_class in _SIZED_BY_AMOUNT else None
+    if derived is not None and (listing.asset_class is AssetClass.FUTURE or derived >= _SMALLEST_OPTION):
+        return derived
+    return codes.standard_multiplier(listing)
+
+
+def _from_amount(row: Mapping[str, Any], amount_field: str) -> Decimal | None:
+    amount, qty, price = number(row, amount_field), number(row, "qty"), number(row, "price")
     if not amount or not qty or not price:
         return None
     size_one = abs(qty * price)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -34,6 +34,12 @@ the machine is fast enough, and one answer (the SDK itself gives up after 12 s).
 
 _RATE_LIMIT = re.compile(r"频率太高|频率过高|frequen|too many requests", re.IGNORECASE)
 _SERVER_TIMEOUT = re.compile(r"NN_ProtoRet_TimeOut", re.IGNORECASE)
+_LOGIN_LOST = re.compile(
+    r"未登录|尚未登录|没有登录|请先登录|重新登录|登录(?:已|状态)?(?:失效|过期)|(?:not|n't) (?:yet )?log(?:ged)?[ -]?in"
+    r"|login (?:has )?(?:lost|expired|failed)|log in (?:first|again)|kicked out",
+    re.IGNORECASE,
+)
+_UNKNOWN_INTERFACE = re.compile(r"未知的协议|unknown protocol", re.IGNORECASE)
 _NOT_OFFERED = re.compile(
     r"模拟交易|模拟账户|simulated trade|paper trading|没有权限|无权限|权限不足|no permission|permission denied"
     r"|not authori[sz]ed|no authority",
@@ -51,6 +57,14 @@ class ConnectionLost(BrokerUnavailable):
 
 class RateLimited(BrokerUnavailable):
     """Too many requests: the same request works after a full window."""
+
+
+class LoginLost(BrokerUnavailable):
+    """OpenD runs and has no login; it may get it back by itself, else a person must log in."""
+
+
+class UnknownInterface(BrokerRefused):
+    """This OpenD is older than the interface."""
 
 
 class NotOffered(BrokerRefused):
@@ -72,12 +86,13 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer of OpenD: its bytes as decrypted, and its rows."""
+    """One answer of OpenD: its bytes as decrypted, its rows, and what stands beside them that nobody knows."""
 
     content: bytes
     media_type: str
     rows: list[dict[str, Any]]
     received_at: datetime
+    unknown: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class Client:
@@ -116,7 +131,7 @@ class Client:
                 f"OpenD at {self._endpoint} accepts connections but does not answer: start OpenD again and log in,"
                 " check that this is its API port, and set FUTU_RSA_KEY_FILE if and only if OpenD encrypts"
             ) from error
-        except BrokerRefused as error:
+        except (BrokerRefused, LoginLost) as error:
             raise BrokerRefused(f"OpenD at {self._endpoint} refused the connection: {error}") from error
 
     def query(self, interface: str, c2s: dict[str, Any]) -> Answer:
@@ -132,7 +147,8 @@ class Client:
             raise ConnectionLost(f"OpenD answered {interface} for another account than was asked")
         split = frame.header["body"]
         media_type = "application/json" if frame.header["json"] else "application/x-protobuf"
-        return Answer(frame.body[:split], media_type, wire.load_rows(frame.body[split:]), datetime.now(UTC))
+        rows = wire.load_rows(frame.body[split:])
+        return Answer(frame.body[:split], media_type, rows, datetime.now(UTC), frame.header["unknown"])
 
     def close(self) -> None:
         """End the child process and wait for it; safe to repeat."""
@@ -189,6 +205,8 @@ class Client:
                 raise AnswerTimedOut(f"OpenD did not answer in time ({text})")
             case Failure.TRANSPORT:
                 raise ConnectionLost(f"the connection to OpenD broke: {text}")
+            case Failure.LOGIN:
+                raise _login_lost(text)
             case Failure.SERVER:
                 raise _server_error(text)
 
@@ -260,12 +278,20 @@ def _unreachable(endpoint: Endpoint, reason: str) -> BrokerUnavailable:
     )
 
 
+def _login_lost(text: str) -> LoginLost:
+    return LoginLost(f"OpenD has lost its login ({text}): log in to OpenD again")
+
+
 def _server_error(text: str) -> BrokerUnavailable | BrokerRefused:
     line = " ".join(text.split())
     if _RATE_LIMIT.search(line):
         return RateLimited(line)
     if _SERVER_TIMEOUT.search(line):
         return AnswerTimedOut(line)
+    if _LOGIN_LOST.search(line):
+        return _login_lost(line)
+    if _UNKNOWN_INTERFACE.search(line):
+        return UnknownInterface(f"{line} (update OpenD)")
     if _NOT_OFFERED.search(line):
         return NotOffered(line)
     return BrokerRefused(line)

@@ -1,7 +1,8 @@
-"""Futu codes: what instrument a code names. Pure text; an expired contract is never looked up.
+"""Futu codes: what instrument a code names, and the code of an instrument. Pure text; nothing is ever looked up.
 
 The order of the tests matters: pieces of a combination's code look like options of a thousandth of the
-strike, and a fund's ISIN looks like a future. A code that no rule knows is OTHER under its raw text.
+strike, and a fund's ISIN looks like a future. A code that no rule knows is OTHER under its raw text: a wrong
+guess would give an unknown kind of option the contract size of a stock.
 """
 
 import re
@@ -15,9 +16,20 @@ from apex_pipeline.domain.models import AssetClass, Instrument, OptionRight
 
 _OPTION = re.compile(r"(?P<root>[A-Z0-9]+)(?P<expiry>\d{6})(?P<right>[CP])(?P<strike>[1-9]\d*)", re.ASCII)
 _COMBO = re.compile(r"(?P<root>[A-Z0-9]+?)\d{6}[CP]\d+(\.\d+)?(/\d{6}[CP]\d+(\.\d+)?)+", re.ASCII)
-_FUTURE = re.compile(r"(?P<root>[A-Z][A-Z0-9]{1,7}?)(?:(?P<year>\d\d)(?P<month>0[1-9]|1[0-2])|main)", re.ASCII)
+_FUTURE = re.compile(
+    r"(?P<root>[A-Z][A-Z0-9]{1,7}?)(?P<delivery>(?P<year>\d\d)(?P<month>0[1-9]|1[0-2])|main)", re.ASCII
+)
 _INDEX = re.compile(r"\.[A-Z0-9]+", re.ASCII)
 _HK_INDEX = re.compile(r"800\d{3}", re.ASCII)
+
+_STOCK = {
+    "US": re.compile(r"[A-Z]{1,6}\d?([./ -][A-Z0-9]{1,4})*", re.ASCII),
+    "HK": re.compile(r"\d{1,6}", re.ASCII),
+    "SH": re.compile(r"\d{6}", re.ASCII),
+    "SZ": re.compile(r"\d{6}", re.ASCII),
+}
+_PLAIN_STOCK = re.compile(r"[A-Z0-9.]{1,8}", re.ASCII)
+"""Forms of stock codes by market, and of the markets whose codes no public row shows."""
 
 _OPTION_MARKETS = frozenset({"HK", "US"})
 _FUTURE_MARKETS = frozenset({"HK", "US", "JP", "SG"})
@@ -28,7 +40,10 @@ _US_CONTRACT = Decimal(100)
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a code names. `market` is its prefix; `root` is the option or future class."""
+    """What a code names. `market` is its prefix; `root` is the option or future class.
+
+    `delivery`: the month of a future as Futu writes it (`2609`), or `main` for the continuous one.
+    """
 
     futu_code: str
     market: str | None
@@ -39,6 +54,7 @@ class Listing:
     strike: Decimal | None = None
     expiry: date | None = None
     right: OptionRight | None = None
+    delivery: str | None = None
 
 
 def parse(market: str | None, code: str, trd_market: int | None = None) -> Listing:
@@ -55,8 +71,25 @@ def parse(market: str | None, code: str, trd_market: int | None = None) -> Listi
         or _option(market, code)
         or _future(market, code)
         or _index(market, code)
-        or _plain(market, code, _class_of(market, trd_market))
+        or _plain(market, code, _class_of(market, code, trd_market))
     )
+
+
+def encode(listing: Listing) -> str:
+    """The Futu code of a listing, from what it says and not from the code it was read from: the inverse of `parse`."""
+    if listing.market is None or listing.asset_class is AssetClass.COMBO:
+        return listing.futu_code
+    if listing.right and listing.root and listing.expiry and listing.strike:
+        terms = f"{listing.expiry:%y%m%d}{listing.right.value}{instruments.plain(listing.strike * 1000)}"
+        return f"{listing.market}.{listing.root}{terms}"
+    if listing.root and listing.delivery:
+        return f"{listing.market}.{listing.root}{listing.delivery}"
+    return listing.symbol
+
+
+def is_known(listing: Listing) -> bool:
+    """Whether a rule knows the form of the code; event contracts are known and of no other class."""
+    return listing.asset_class is not AssetClass.OTHER or listing.market == "EC"
 
 
 def standard_multiplier(listing: Listing) -> Decimal | None:
@@ -136,7 +169,7 @@ def _future(market: str, code: str) -> Listing | None:
     root, month = found["root"], found["month"]
     own_code = f"{root}{_MONTH_LETTERS[int(month) - 1]}{found['year'][-1]}" if month else code
     symbol = instruments.future_symbol(market, own_code)
-    return Listing(f"{market}.{code}", market, symbol, AssetClass.FUTURE, root=root)
+    return Listing(f"{market}.{code}", market, symbol, AssetClass.FUTURE, root=root, delivery=found["delivery"])
 
 
 def _index(market: str, code: str) -> Listing | None:
@@ -150,9 +183,11 @@ def _plain(market: str, code: str, asset_class: AssetClass) -> Listing:
     return Listing(f"{market}.{code}", market, symbol, asset_class, underlying)
 
 
-def _class_of(market: str, trd_market: int | None) -> AssetClass:
+def _class_of(market: str, code: str, trd_market: int | None) -> AssetClass:
     if trd_market in vocabulary.FUTURES_MARKETS:
         return AssetClass.FUTURE
     if trd_market == vocabulary.CRYPTO_MARKET:
         return AssetClass.CRYPTO
-    return _CLASS_OF_PREFIX.get(market, AssetClass.STOCK)
+    if market in _CLASS_OF_PREFIX:
+        return _CLASS_OF_PREFIX[market]
+    return AssetClass.STOCK if _STOCK.get(market, _PLAIN_STOCK).fullmatch(code) else AssetClass.OTHER

@@ -1,4 +1,6 @@
-"""Fee records to fee rows: the parts of an order's fee, which always sum to the broker's total. Pure.
+"""Fee records to fee rows: the parts of an order's fee, and what each of its trades bears of them. Pure.
+
+The parts sum to the broker's total, and what the trades bear of a part sums to the part, exactly.
 
 Titles follow the language of OpenD. Each known fee has one name in `fee_uid` whatever the language, so
 that switching OpenD from Chinese to English changes no identity; an unknown title is its own name.
@@ -13,10 +15,12 @@ from typing import Any
 
 from apex_pipeline.brokers.futu import amounts
 from apex_pipeline.brokers.futu.orders import order_uid
-from apex_pipeline.domain.models import Broker, Fee, FeeType, Order, Trade
+from apex_pipeline.domain.models import Broker, Fee, FeeAllocation, FeeType, Order, Trade
+from apex_pipeline.domain.money import allocate, places_of
 from apex_pipeline.domain.records import Record
 
 UNALLOCATED = "unallocated"
+_MONEY_PLACES = 2
 
 _TITLES = {
     "commission": (FeeType.COMMISSION, "Commission", "Commissions", "佣金"),
@@ -95,6 +99,31 @@ def read(record: Record, order: Order | None, executions: Sequence[Trade]) -> li
             )
         )
     return rows
+
+
+def allocations(fees: Sequence[Fee], executions: Sequence[Trade]) -> list[FeeAllocation]:
+    """Each fee of an order split over its effective trades, of all legs, in proportion to the traded amount.
+
+    By quantity where the amount of one of them is unknown or all are zero. The order in which the trades are given
+    changes nothing.
+    """
+    counted = sorted((trade for trade in executions if trade.effective), key=lambda trade: trade.trade_uid)
+    if not counted:
+        return []
+    known = [abs(trade.amount) for trade in counted if trade.amount is not None]
+    weights = known if len(known) == len(counted) and any(known) else [trade.qty for trade in counted]
+    return [
+        FeeAllocation(fee.fee_uid, trade.trade_uid, fee.broker, fee.account_id, part)
+        for fee in fees
+        for trade, part in zip(
+            counted, allocate(fee.amount, weights, max(_MONEY_PLACES, places_of(fee.amount))), strict=True
+        )
+    ]
+
+
+def is_known(title: str) -> bool:
+    """Whether a rule knows this title, in whatever language."""
+    return " ".join(title.split()).casefold() in _BY_TITLE
 
 
 def named(title: str) -> tuple[str, FeeType]:

@@ -16,9 +16,10 @@ from apex_pipeline.brokers.futu import vocabulary
 from apex_pipeline.errors import UnknownPayload
 
 HONG_KONG = ZoneInfo("Asia/Hong_Kong")
+NEW_YORK = ZoneInfo("America/New_York")
 
 _ZONE_OF_PREFIX = {
-    "US": ZoneInfo("America/New_York"),
+    "US": NEW_YORK,
     "SG": ZoneInfo("Asia/Singapore"),
     "JP": ZoneInfo("Asia/Tokyo"),
     "AU": ZoneInfo("Australia/Sydney"),

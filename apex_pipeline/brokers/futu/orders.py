@@ -12,6 +12,7 @@ from apex_pipeline.domain.records import Record
 from apex_pipeline.errors import UnknownPayload
 
 Row = Mapping[str, Any]
+SOURCE = "futu_orders"
 
 
 def order_uid(account_id: str, order_id: str) -> str:
@@ -78,6 +79,7 @@ def _order(record: Record, listing: Listing, multiplier: Decimal | None, currenc
         legs=[_leg(leg) for leg in _legs(row)] or None,
         declared_strategy=_named(vocabulary.STRATEGIES, row.get("strategyType")) if combined else None,
         remark=row.get("remark") or None,
+        source=SOURCE,
     )
 
 

@@ -3,19 +3,20 @@
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 
 from apex_pipeline.brokers.contract import Acquire, Session
-from apex_pipeline.brokers.futu import plan, vocabulary
+from apex_pipeline.brokers.futu import audit, pace, plan, vocabulary
 from apex_pipeline.brokers.futu.client import Client, Endpoint
-from apex_pipeline.brokers.futu.market_time import HONG_KONG
+from apex_pipeline.brokers.futu.market_time import HONG_KONG, NEW_YORK
 from apex_pipeline.brokers.futu.normalize import normalize
 from apex_pipeline.brokers.futu.session import FutuSession, Scope
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.domain.records import Account, Ask, Call, Done, Normalized, Record, RecordKind
+from apex_pipeline.domain.records import Account, Ask, Audit, Call, Done, LoadScope, Normalized, Record, RecordKind
 from apex_pipeline.errors import ConfigError
 
 MOST_FEES_PER_CALL = 400
@@ -49,6 +50,12 @@ class FutuBroker:
     covering_data_types: tuple[str, ...] = (plan.ORDERS, plan.DEALS)
     final_after_days: int = plan.FINAL_AFTER_DAYS
     fee_data_type: str | None = plan.FEES
+    cash_data_type: str | None = plan.CASH
+    history_kinds: Mapping[str, RecordKind] = MappingProxyType(
+        {plan.ORDERS: RecordKind.ORDERS, plan.DEALS: RecordKind.TRADES}
+    )
+    audit_fields: tuple[str, ...] = audit.FIELDS
+    reread_days: int = plan.REREAD_DAYS
 
     def __init__(self, settings: FutuSettings, today: Callable[[], date] = today_in_hong_kong) -> None:
         """Raises ConfigError for settings that cannot be meant; contacts nobody."""
@@ -71,12 +78,23 @@ class FutuBroker:
             client.close()
 
     def plan(self, ask: Ask, accounts: Sequence[Account], done: Sequence[Done]) -> list[Call]:
-        """Order and deal calls that cover `ask`, newest days first."""
-        return plan.history_calls(ask, accounts, done)
+        """The calls that cover `ask`, newest days first; cash flow only of days that are over everywhere."""
+        if ask.scope is LoadScope.CASH:
+            over = min(self._today(), datetime.now(NEW_YORK).date()) - timedelta(days=1)
+            ask = replace(ask, to_date=min(ask.to_date, over))
+        return plan.calls(ask, accounts, done)
 
-    def orders_without_fees(self, records: Sequence[Record]) -> dict[str, date]:
-        """Orders with executions whose fee was never told or was still pending (no feeAmount), newest first."""
-        return unpaid(records)
+    def plan_states(self, ask: Ask, accounts: Sequence[Account]) -> list[Call]:
+        """Positions and funds, where the load reaches to today."""
+        return plan.states(ask, accounts)
+
+    def audit(self, account: Account, records: Sequence[Record]) -> Audit:
+        """What these records of an account miss."""
+        return audit.audit(records, has_trades=account.has_trades)
+
+    def plan_follow_up(self, account: Account, found: Audit, ask: Ask, done: Sequence[Done]) -> list[Call]:
+        """Calls for what the audit misses."""
+        return plan.follow_up(account, found, ask, done)
 
     def plan_fees(self, account: Account, orders: Mapping[str, date], ask: Ask) -> list[Call]:
         """Batches of fee ids; none for paper accounts."""
@@ -86,31 +104,17 @@ class FutuBroker:
         """Futu tells about today as it happens."""
         return today
 
-    def seconds(self, calls: Sequence[Call]) -> Decimal:
-        """Predicted wall time under the limit per interface and account."""
-        return plan.seconds(calls, self._settings.requests_per_window, Decimal(str(self._settings.window_seconds)))
+    def seconds(self, calls: Sequence[Call], expected: Mapping[str, Decimal] | None = None) -> Decimal:
+        """Predicted wall time under the limit per interface and account.
+
+        `expected`: records per day of an account by data type, where they can be told.
+        """
+        window = Decimal(str(self._settings.window_seconds))
+        return pace.seconds(calls, self._settings.requests_per_window, window, expected)
 
     def normalize(self, records: Sequence[Record]) -> Normalized:
         """Rows of these records; all records of one order must be given together."""
         return normalize(records)
-
-
-def unpaid(records: Sequence[Record]) -> dict[str, date]:
-    """Filled orders without a settled fee and their dates, newest first; one known only by its deals counts."""
-    settled = {r.key for r in records if r.kind is RecordKind.FEES and r.payload.get("feeAmount") is not None}
-    filled: dict[str, date] = {}
-    for record in sorted(records, key=lambda record: record.kind is RecordKind.ORDERS):  # the order's own date wins
-        if (
-            record.order_id
-            and record.order_id not in settled
-            and (record.kind is RecordKind.TRADES or _is_filled(record))
-        ):
-            filled[record.order_id] = record.business_date
-    return dict(sorted(filled.items(), key=lambda item: (item[1], item[0]), reverse=True))
-
-
-def _is_filled(record: Record) -> bool:
-    return record.kind is RecordKind.ORDERS and bool(record.payload.get("fillQty"))
 
 
 def _check(settings: FutuSettings) -> None:

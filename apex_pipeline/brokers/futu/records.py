@@ -3,7 +3,8 @@
 A row that cannot be placed (no id, no date) becomes a reject with its reason; the others are kept.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,15 +19,21 @@ Row = dict[str, Any]
 
 @dataclass(slots=True)
 class Reading:
-    """The records of some answers: one per key, the newest; and what could not be read."""
+    """The records of some answers: one per key, the newest; what could not be read; and notes for a person.
+
+    `told` counts the rows of a single answer.
+    """
 
     records: dict[str, Record] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    told: int = 0
 
     def merge(self, other: "Reading") -> None:
         """Add a later answer."""
         for record in other.records.values():
             self.keep(record)
+        self.notes += other.notes
         self.rejects += [reject for reject in other.rejects if reject not in self.rejects]
 
     def keep(self, record: Record) -> None:
@@ -79,9 +86,48 @@ def fees(account_id: str, rows: Iterable[Row], order_dates: Mapping[str, date], 
     return _read(RecordKind.FEES, account_id, rows, place, "orderIDEx")
 
 
-def newest_instant(reading: Iterable[Record]) -> datetime | None:
+def snapshot(
+    kind: RecordKind, account_id: str, rows: Iterable[Row], day: date, as_of: datetime, *, market: int = 0
+) -> Record:
+    """All rows of a state of an account as one record, so that what is gone is gone; a repeated row counts once.
+
+    `market`: the TrdMarket that was asked, which decides the currency of totals that do not name one.
+    """
+    once = {_content(row): row for row in rows}
+    payload = {"rows": [*once.values()], "trdMarket": market}
+    return Record(kind, account_id, day.isoformat(), day, payload, generated_at=as_of)
+
+
+def cash(account_id: str, rows: Sequence[Row], asked: date) -> Reading:
+    """Bookings of one clearing date. Futu's ids of them are small and may repeat, so they count within their date.
+
+    A booking without an id is numbered among those of its date, in an order that does not depend on the answer's.
+    """
+    reading = Reading()
+    named = {_content(row): row for row in rows if _whole(row, "cashFlowID")}
+    unnamed = sorted((row for row in rows if not _whole(row, "cashFlowID")), key=_content)
+    told = [(_whole(row, "cashFlowID"), row) for _, row in sorted(named.items())]
+    told += [(f"#{number}", row) for number, row in enumerate(unnamed, start=1)]
+    for number, row in told:
+        day = _clearing_date(row, asked)
+        key = f"{day}:{number}"
+        if key in reading.records:
+            key = f"{key}#{sum(known.startswith(key) for known in reading.records) + 1}"
+            reading.notes.append(f"account {account_id} has several bookings {number} on {day}: all were kept")
+        reading.records[key] = Record(RecordKind.CASH, account_id, key, day, row)
+        if day != asked:
+            reading.notes.append(f"account {account_id}: asked for the bookings of {asked}, Futu told some of {day}")
+    if unnamed:
+        reading.notes.append(f"account {account_id} has {len(unnamed)} bookings without an id on {asked}: numbered")
+    return reading
+
+
+def newest_instant(reading: Sequence[Record]) -> datetime | None:
     """When the newest of these orders or deals was created; None without one."""
-    return max((market_time.instant(record.payload, "create") for record in reading), default=None)
+    latest = max((record.business_date for record in reading), default=date.max)
+    # the zones of two exchanges are less than two dates apart
+    lately = (record for record in reading if (latest - record.business_date).days <= 1)
+    return max((market_time.instant(record.payload, "create") for record in lately), default=None)
 
 
 def _read(
@@ -89,12 +135,24 @@ def _read(
 ) -> Reading:
     reading = Reading()
     for row in rows:
+        reading.told += 1
         try:
             reading.keep(place(row))
         except UnknownPayload as error:
             key = str(row.get(id_field) or "") or None
             reading.rejects.append(Reject(kind, account_id, key, None, error.reason_code, str(error), row))
     return reading
+
+
+def _clearing_date(row: Row, asked: date) -> date:
+    try:
+        return date.fromisoformat(_text(row, "clearingDate")[:10])
+    except ValueError:
+        return asked
+
+
+def _content(row: Row) -> str:
+    return json.dumps(row, sort_keys=True, default=str)
 
 
 def _version(record: Record) -> Decimal:

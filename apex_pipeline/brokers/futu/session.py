@@ -7,14 +7,22 @@ window; a history window that gets no answer in time is cut down to one day. Wha
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from apex_pipeline.brokers.contract import Acquire
-from apex_pipeline.brokers.futu import plan, records, vocabulary, wire
-from apex_pipeline.brokers.futu.client import Answer, AnswerTimedOut, Client, ConnectionLost, NotOffered, RateLimited
+from apex_pipeline.brokers.futu import history, plan, questions, records, vocabulary, wire
+from apex_pipeline.brokers.futu.client import (
+    Answer,
+    AnswerTimedOut,
+    Client,
+    ConnectionLost,
+    NotOffered,
+    RateLimited,
+    UnknownInterface,
+)
 from apex_pipeline.brokers.futu.records import Reading
-from apex_pipeline.domain.records import ALL_MARKETS, Account, Call, Covered, Delivery, Document, Record
+from apex_pipeline.domain.records import ALL_MARKETS, Account, Call, Covered, Delivery, Document, Record, RecordKind
 from apex_pipeline.errors import BrokerRefused, BrokerUnavailable
 
 RATE_LIMIT_WAITS = 3
@@ -71,13 +79,25 @@ class FutuSession:
         """Make one call. What Futu does not offer for the account is a note without coverage, not an error."""
         row = self._row(call.account_id)
         try:
-            return self._fees(call, row) if call.data_type == plan.FEES else self._history(call, row)
-        except NotOffered as refusal:
-            return Delivery((), (), (), (), (f"{call} is not offered by Futu: {refusal}",))
+            return self._fetch(call, row)
         except BrokerRefused as refusal:
-            if call.data_type == plan.FEES and row.get("securityFirm") == vocabulary.FUTU_CANADA:
-                return Delivery((), (), (), (), (f"{call} is not offered by Moomoo Canada: {refusal}",))
-            raise BrokerRefused(f"OpenD refused {call}: {refusal}") from refusal
+            reason = _why_not_offered(call, row, refusal)
+            if reason is None:
+                raise BrokerRefused(f"OpenD refused {call}: {refusal}") from refusal
+            return Delivery((), (), (), (), (f"{call} is not offered {reason}: {refusal}",))
+
+    def _fetch(self, call: Call, row: dict[str, Any]) -> Delivery:
+        match call.data_type:
+            case plan.FEES:
+                return self._fees(call, row)
+            case plan.CASH:
+                return self._cash(call, row)
+            case plan.POSITIONS | plan.FUNDS:
+                return self._state(call, row)
+            case plan.TODAY_ORDERS | plan.TODAY_DEALS:
+                return self._today(call, row)
+            case _:
+                return self._history(call, row)
 
     def _row(self, account_id: str | None) -> dict[str, Any]:
         self.client.connect()
@@ -87,58 +107,72 @@ class FutuSession:
         return row
 
     def _history(self, call: Call, row: dict[str, Any]) -> Delivery:
+        def ask(first: date, last: date) -> tuple[Document, Reading]:
+            begin, end = plan.requested_dates(first, last, self.today())
+            document, answer = self._request(call, questions.history(row, call, begin, end))
+            return document, self._read(call, answer)
+
         reading, documents = Reading(), list[Document]()
-        for document, part in self._windows(call, row, (call.from_date, call.to_date)):
+        for document, part in history.parts(history.AskDays(call, ask), call.from_date, call.to_date):
             documents.append(document)
             reading.merge(part)
         found = list(reading.records.values())
         inside = [record for record in found if call.from_date <= record.business_date <= call.to_date]
         covered = _covered(call, inside)
-        return Delivery(documents, found, reading.rejects, (covered,))
+        return Delivery(documents, found, reading.rejects, (covered,), reading.notes)
 
-    def _windows(
-        self, call: Call, row: dict[str, Any], days: tuple[date, date], *, smaller_helps: bool = False
-    ) -> list[tuple[Document, Reading]]:
-        """The answers for these days, older days first where the window had to be cut.
+    def _today(self, call: Call, row: dict[str, Any]) -> Delivery:
+        """Orders and deals of today tell nothing about a whole day, so they cover none."""
+        document, answer = self._request_twice(call, questions.today(row, call))
+        reading = self._read(call, answer)
+        return Delivery([document], list(reading.records.values()), reading.rejects, (), reading.notes)
 
-        The first cut asks for the newest day alone: if even that is not answered, OpenD is dead and
-        cutting further would only take time; if it is, the rest is halved as often as needed.
-        """
-        first, last = days
-        begin, end = plan.requested_dates(first, last, self.today())
-        conditions: dict[str, Any] = {"beginTime": f"{begin} 00:00:00", "endTime": f"{end} 23:59:59"}
-        if call.market != ALL_MARKETS:
-            conditions["filterMarket"] = plan.MARKET_NUMBERS[call.market]
-        try:
-            document, answer = self._request(call, {"header": _header(row), "filterConditions": conditions})
-        except AnswerTimedOut as error:
-            if first == last:
-                raise BrokerUnavailable(f"{call}: even {first} alone was not answered: {error}") from error
-            parts = plan.halves(first, last) if smaller_helps else plan.newest_day_and_halves(first, last)
-            answers = [self._windows(call, row, part, smaller_helps=True) for part in parts]
-            return [answer for part in reversed(answers) for answer in part]
-        return [(document, self._read_history(call, answer))]
+    def _state(self, call: Call, row: dict[str, Any]) -> Delivery:
+        document, answer = self._request_twice(call, questions.state(row, call))
+        notes = _beside(call, answer)
+        if call.data_type == plan.FUNDS and not answer.rows:
+            return Delivery([document], (), (), (), [*notes, f"{call}: OpenD told no funds"])
+        account_id, day = call.account_id or "", self.today()
+        kind = RecordKind.POSITIONS if call.data_type == plan.POSITIONS else RecordKind.BALANCES
+        market = questions.header(row)["trdMarket"]
+        record = records.snapshot(kind, account_id, answer.rows, day, answer.received_at, market=market)
+        covered = Covered(account_id, call.data_type, ALL_MARKETS, day, day, 1, answer.received_at)
+        return Delivery([document], [record], (), (covered,), notes)
 
-    def _read_history(self, call: Call, answer: Answer) -> Reading:
+    def _cash(self, call: Call, row: dict[str, Any]) -> Delivery:
+        if call.from_date != call.to_date:
+            raise ValueError(f"{call}: Futu tells its cash flow for one clearing date at a time")
+        document, answer = self._request_twice(call, questions.cash(row, call))
+        reading = records.cash(call.account_id or "", answer.rows, call.from_date)
+        found = list(reading.records.values())
+        until = plan.next_weekday(call.from_date) - timedelta(days=1)  # nothing is cleared on a weekend
+        covered = Covered(call.account_id or "", call.data_type, ALL_MARKETS, call.from_date, until, len(found))
+        return Delivery([document], found, (), (covered,), [*_beside(call, answer), *reading.notes])
+
+    def _read(self, call: Call, answer: Answer) -> Reading:
         account_id = call.account_id or ""
-        if call.data_type == plan.DEALS:
-            return records.deals(account_id, answer.rows, self._extended_ids)
+        if call.data_type in (plan.DEALS, plan.TODAY_DEALS):
+            reading = records.deals(account_id, answer.rows, self._extended_ids)
+        else:
+            reading = self._read_orders(account_id, answer)
+        reading.notes += _beside(call, answer)
+        return reading
+
+    def _read_orders(self, account_id: str, answer: Answer) -> Reading:
         reading = records.orders(account_id, answer.rows)
         for key, record in reading.records.items():
             self._extended_ids[str(record.payload.get("orderID"))] = key
         return reading
 
     def _fees(self, call: Call, row: dict[str, Any]) -> Delivery:
-        c2s = {"header": _header(row), "orderIdExList": list(call.ids)}
-        try:
-            document, answer = self._request(call, c2s)
-        except AnswerTimedOut:
-            document, answer = self._request(call, c2s)
+        document, answer = self._request_twice(call, questions.fees(row, call))
         account_id = call.account_id or ""
         dates = dict(zip(call.ids, call.dates, strict=True)) if isinstance(call, plan.FeeCall) else {}
         reading = records.fees(account_id, answer.rows, dates, call.from_date)
         missing = [order_id for order_id in call.ids if order_id not in reading.records]
-        notes = [f"{len(missing)} of {len(call.ids)} asked fees were not returned for {account_id}"] if missing else []
+        notes = _beside(call, answer)
+        if missing:
+            notes.append(f"{len(missing)} of {len(call.ids)} asked fees were not returned for {account_id}")
         found = list(reading.records.values())
         return Delivery([document], found, reading.rejects, self._covered_by_fees(call, len(found)), notes)
 
@@ -154,6 +188,13 @@ class FutuSession:
         total = sum(counts.values())
         return (Covered(call.account_id or "", call.data_type, call.market, call.from_date, call.to_date, total),)
 
+    def _request_twice(self, call: Call, c2s: dict[str, Any]) -> tuple[Document, Answer]:
+        """For requests that cannot be made smaller: once more where no answer came in time."""
+        try:
+            return self._request(call, c2s)
+        except AnswerTimedOut:
+            return self._request(call, c2s)
+
     def _request(self, call: Call, c2s: dict[str, Any]) -> tuple[Document, Answer]:
         interface = plan.INTERFACES[call.data_type]
         answer = self._answer(interface, plan.budget(call.data_type, call.account_id or ""), c2s)
@@ -163,7 +204,8 @@ class FutuSession:
     def _answer(self, interface: str, budget: str, c2s: dict[str, Any]) -> Answer:
         waits, replaced = 0, False
         while True:
-            self.acquire(budget)
+            if budget:
+                self.acquire(budget)
             try:
                 return self.client.query(interface, c2s)
             except RateLimited as error:
@@ -177,9 +219,25 @@ class FutuSession:
                 replaced = True
 
 
-def _header(row: dict[str, Any]) -> dict[str, Any]:
-    markets = row.get("trdMarketAuthList") or [0]
-    return {"trdEnv": row.get("trdEnv", vocabulary.REAL), "accID": row["accID"], "trdMarket": markets[0]}
+def _why_not_offered(call: Call, row: dict[str, Any], refusal: BrokerRefused) -> str | None:
+    """Whose absence of a service a refusal states; None where it is a failure."""
+    if isinstance(refusal, NotOffered):
+        return "by Futu"
+    if call.data_type == plan.FEES and row.get("securityFirm") == vocabulary.FUTU_CANADA:
+        return "by Moomoo Canada"
+    if call.data_type in (plan.ORDERS, plan.DEALS, plan.FEES):
+        return None
+    if isinstance(refusal, UnknownInterface):
+        return "by this version of OpenD"
+    return "for a disabled account" if row.get("accStatus") == vocabulary.DISABLED_ACCOUNT else None
+
+
+def _beside(call: Call, answer: Answer) -> list[str]:
+    """A note of fields beside the rows that a newer OpenD sends; the document keeps them."""
+    if not answer.unknown:
+        return []
+    fields = ", ".join(sorted(answer.unknown))
+    return [f"{plan.INTERFACES[call.data_type]} answers with fields that this program does not know: {fields}"]
 
 
 def _account(row: dict[str, Any]) -> Account:

@@ -2,7 +2,7 @@
 
 The server, its thread and its connections belong here. What it answers is in `simulator_answers`, what it
 refuses in `simulator_rules`, what can go wrong in `simulator_faults`, rows in `simulator_rows`,
-`simulator_messages` and `simulator_accounts`, bytes in `simulator_wire`.
+`simulator_messages`, `simulator_accounts` and `simulator_cash`, bytes in `simulator_wire`.
 """
 
 import asyncio
@@ -13,15 +13,18 @@ from datetime import date
 from threading import Event, Lock, Thread
 from typing import Any, NamedTuple, Self, final
 
-from apex_pipeline.brokers.futu.simulator_answers import Gateway, Peer, Settings
+from apex_pipeline.brokers.futu.simulator_answers import Gateway, Settings
 from apex_pipeline.brokers.futu.simulator_faults import Fault, FaultPlan
+from apex_pipeline.brokers.futu.simulator_login import Peer
 from apex_pipeline.brokers.futu.simulator_rows import ROW_ZONE
 from apex_pipeline.brokers.futu.simulator_rules import MAX_CONNECTIONS, Language, text
 from apex_pipeline.brokers.futu.simulator_wire import (
     MODULES,
+    NOTIFY,
     Frame,
     SessionCipher,
     body_of,
+    login_lost_notice,
     pack_frame,
     parse_request,
     read_frame,
@@ -51,24 +54,29 @@ class OpenDSimulator:
     the zone of each row's market. `language` of texts and fee titles. `rsa_key`: PKCS#1 PEM of 1024 bits;
     with it clients must encrypt their handshake. `firms`: security firm numbers by account id. `today`: the
     day of the today lists, the scenario's last one if absent. `count_refused`: refused requests use up
-    the rate limit too.
+    the rate limit too. `limits`: requests per 30 seconds by protocol id, 10 where absent. `row_cap`: history
+    answers hold so many of their newest rows and do not say so. `one_row_endings`: see `CashBook`.
 
-    `requests` logs what came in. `faults` holds the names of the faults that are on (see `Fault`),
-    `fault_times` how often each still strikes, `fault_protocols` the protocol ids that are hit and
-    `fault_hits` how often each struck.
+    `requests` logs what came in, `times` tells when, `violations` what came too often. `faults` holds the names
+    of the faults that are on (see `Fault`), `fault_times` how often each still strikes, `fault_protocols` the
+    protocol ids that are hit and `fault_hits` how often each struck.
     """
 
     def __init__(
         self, scenario: Scenario, port: int = 0, host: str = "127.0.0.1", time_scale: float = 1.0,
         server_zone: str = ROW_ZONE, *, language: Language = "en", rsa_key: str | None = None,
         firms: Mapping[str, int] | None = None, today: date | None = None, count_refused: bool = False,
+        limits: Mapping[int, int] | None = None, row_cap: int | None = None, one_row_endings: bool = False,
     ) -> None:  # fmt: skip
         self.host = host
         self.port = port
         self.requests: list[Request] = []
         self._plan = FaultPlan()
         self._scenario = scenario
-        self._settings = Settings(time_scale, server_zone, language, today or scenario.end, count_refused, firms or {})
+        self._settings = Settings(
+            time_scale, server_zone, language, today or scenario.end, count_refused, firms or {}, limits or {}, row_cap,
+            one_row_endings,
+        )  # fmt: skip
         self._rsa_key = rsa_key
         self._gateway: Gateway | None = None
         self._thread: Thread | None = None
@@ -83,6 +91,24 @@ class OpenDSimulator:
     def faults(self) -> set[str]:
         """Names of the faults that are on; add and discard at any time."""
         return self._plan.active
+
+    def times(self, proto_id: int, acc_id: int) -> list[float]:
+        """When each request of a protocol about an account came, in monotonic seconds."""
+        return [request.at for request in self.requests if (request.proto_id, request.acc_id) == (proto_id, acc_id)]
+
+    @property
+    def violations(self) -> list[tuple[int, int]]:
+        """(protocol id, account) of every request that was refused for coming too often."""
+        return self._gateway.violations if self._gateway else []
+
+    @property
+    def late_seconds(self) -> float:
+        """How late a LATE_ANSWER is; futu-api gives up after 12 seconds."""
+        return self._plan.late_seconds
+
+    @late_seconds.setter
+    def late_seconds(self, seconds: float) -> None:
+        self._plan.late_seconds = seconds
 
     @property
     def fault_times(self) -> dict[str, int]:
@@ -181,8 +207,17 @@ class OpenDSimulator:
         peer = Peer(SessionCipher(self._rsa_key))
         while frame := await read_frame(reader):
             answer = self._answer(frame, peer)
+            if answer is not None and peer.notice:
+                await self._notify(frame, writer, peer)
             if answer is None or not await self._send(writer, frame, answer, peer):
                 return
+
+    async def _notify(self, frame: Frame, writer: asyncio.StreamWriter, peer: Peer) -> None:
+        """Push the notice that waits for this connection."""
+        notice = body_of(login_lost_notice(peer.notice), frame.body_format)
+        peer.notice = ""
+        writer.write(self._packed(frame._replace(proto_id=NOTIFY, serial=0), notice, peer))
+        await writer.drain()
 
     def _answer(self, frame: Frame, peer: Peer) -> Any | None:
         """The response to a frame, or None when it cannot be decrypted and the connection must end."""
@@ -198,6 +233,9 @@ class OpenDSimulator:
                 return None
             return self._gateway.refusal(frame.proto_id, text("body", self._settings.language))
         self._log(frame.proto_id, request)
+        if peer.conn_id and self._plan.strikes(Fault.LOGIN_LOST, frame.proto_id):
+            peer.notice = text("login_lost", self._settings.language)
+            return self._gateway.refusal(frame.proto_id, peer.notice)
         return self._gateway.answer(frame.proto_id, request, peer)
 
     def _log(self, proto_id: int, request: Any) -> None:
@@ -213,7 +251,11 @@ class OpenDSimulator:
             return True
         if self._plan.strikes(Fault.DROP_BETWEEN_FRAMES, proto_id):
             return False
-        data = self._packed(frame, body_of(answer, frame.body_format), peer)
+        if self._plan.strikes(Fault.LATE_ANSWER, proto_id):
+            await asyncio.sleep(self._plan.late_seconds)
+        if self._plan.strikes(Fault.OTHER_SERIAL, proto_id):
+            frame = frame._replace(serial=frame.serial + 1_000)
+        data = self._packed(frame, self._body(answer, frame), peer)
         if self._plan.strikes(Fault.DROP_INSIDE_FRAME, proto_id):
             writer.write(data[: len(data) // 2])
             await writer.drain()
@@ -224,6 +266,10 @@ class OpenDSimulator:
             writer.write(data)
             await writer.drain()
         return True
+
+    def _body(self, answer: Any, frame: Frame) -> bytes:
+        newer = Fault.UNKNOWN_FIELD in self._plan.active and frame.proto_id in self._plan.protocols
+        return body_of(answer, frame.body_format, unknown_keys=newer)
 
     def _packed(self, frame: Frame, body: bytes, peer: Peer) -> bytes:
         if self._plan.strikes(Fault.CUT_BODY, frame.proto_id):

@@ -1,29 +1,21 @@
-"""Scenario to protobuf rows about whole accounts: account list, positions, funds, cash flow.
+"""Scenario to protobuf rows about whole accounts: account list, positions, funds.
 
-A scenario tells no deposits, so every account begins with the same cash in each of its currencies and keeps
-what its fills, fees and book entries leave of it.
+The cash that funds tell is what the cash flow of `simulator_cash` sums to.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from apex_pipeline.brokers.futu.simulator_messages import CURRENCIES, TRD_MARKETS, number64, wire_code
-from apex_pipeline.brokers.futu.simulator_rules import Language
 from apex_pipeline.brokers.futu.simulator_wire import protobuf
-from apex_pipeline.brokers.scenario import Event, Holding, Scenario, ScenarioAccount
-from apex_pipeline.domain.models import Broker, Side, TradeKind
+from apex_pipeline.brokers.scenario import Holding, Scenario, ScenarioAccount
+from apex_pipeline.domain.models import Broker
 
-OPENING_CASH = Decimal(1_000_000)
 USD_IN_HKD = Decimal("7.8")
 """Rate at which funds are told in one currency."""
 
-_MARGIN, _NORMAL, _STOCK_AND_OPTION, _SATURDAY = 2, 1, 4, 5
-_FIRST_FLOW_ID = 16_000
-_EVENT_WORDS = {TradeKind.ASSIGNMENT: "ASS", TradeKind.EXERCISE: "EXE", TradeKind.EXPIRATION: "EXP"}
-"""Words of a cash flow remark; only ASS is known from a real account."""
+_MARGIN, _NORMAL, _STOCK_AND_OPTION = 2, 1, 4
 
 
 def futu_accounts(scenario: Scenario) -> tuple[ScenarioAccount, ...]:
@@ -94,35 +86,6 @@ def value_of(holding: Holding) -> Decimal:
     return holding.qty * holding.mark_price * holding.contract.multiplier
 
 
-def cash_of(scenario: Scenario, account: ScenarioAccount) -> dict[str, Decimal]:
-    """Cash by currency after everything that the scenario tells."""
-    cash: defaultdict[str, Decimal] = defaultdict(lambda: OPENING_CASH)
-    for market in account.markets:
-        cash["USD" if market == "US" else "HKD"] += 0
-    for currency, amount in _movements(scenario, account.account_id):
-        cash[currency] += amount
-    return dict(cash)
-
-
-def _movements(scenario: Scenario, account_id: str) -> Iterator[tuple[str, Decimal]]:
-    for order in scenario.orders:
-        if order.broker != Broker.FUTU or order.account_id != account_id:
-            continue
-        for fill in order.fills:
-            money = fill.qty * fill.price * fill.contract.multiplier
-            yield fill.contract.currency, -money if fill.side == Side.BUY else money
-        for charge in order.charges:
-            yield order.contract.currency, -charge.amount
-    for event in scenario.events:
-        if event.broker == Broker.FUTU and event.account_id == account_id:
-            yield event.contract.currency, _event_money(event)
-
-
-def _event_money(event: Event) -> Decimal:
-    money = event.qty * event.price * event.contract.multiplier
-    return -money if event.side == Side.BUY else money
-
-
 def funds_row(cash: Mapping[str, Decimal], holdings: list[Holding], currency: str) -> Any:
     """The Funds message of an account, totals told in `currency` (HKD or USD)."""
     values = {name: Decimal(0) for name in cash}
@@ -153,44 +116,3 @@ def funds_row(cash: Mapping[str, Decimal], holdings: list[Holding], currency: st
 def _in_currency(amounts: Mapping[str, Decimal], currency: str) -> Decimal:
     in_hkd = sum((a * USD_IN_HKD if name == "USD" else a for name, a in amounts.items()), Decimal(0))
     return in_hkd / USD_IN_HKD if currency == "USD" else in_hkd
-
-
-def flow_rows(scenario: Scenario, language: Language) -> dict[tuple[str, str], list[Any]]:
-    """The cash flow of book entries by (account, clearing date as text).
-
-    An option that is assigned, exercised or expires gives a row without money that names it in its remark;
-    the delivered shares follow with their amount.
-    """
-    events = [e for e in scenario.events if e.broker == Broker.FUTU]
-    rows: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
-    for flow_id, event in enumerate(events, _FIRST_FLOW_ID):
-        rows[event.account_id, event.trade_date.isoformat()].append(_flow_row(event, flow_id, language))
-    return dict(rows)
-
-
-def _flow_row(event: Event, flow_id: int, language: Language) -> Any:
-    contract, money = event.contract, _event_money(event)
-    delivered = event.related is not None
-    days = 2 if delivered and contract.market == "HK" else 1
-    return protobuf("Trd_FlowSummary_pb2").FlowSummaryInfo(
-        clearingDate=event.trade_date.isoformat(),
-        settlementDate=_weekdays_later(event.trade_date, days).isoformat(),
-        currency=CURRENCIES[contract.currency],
-        cashFlowType="其他" if language == "zh" else "Others",
-        cashFlowDirection=0 if not money else 1 if money > 0 else 2,
-        cashFlowAmount=float(money),
-        cashFlowRemark="" if delivered else _remark(event),
-        cashFlowID=flow_id,
-    )
-
-
-def _remark(event: Event) -> str:
-    right = event.contract.right or "?"
-    return f"Opt {_EVENT_WORDS[event.kind]}-{right}-{wire_code(event.contract)}-{event.trade_date:%Y%m%d}"
-
-
-def _weekdays_later(day: date, days: int) -> date:
-    while days:
-        day += timedelta(1)
-        days -= day.weekday() < _SATURDAY
-    return day

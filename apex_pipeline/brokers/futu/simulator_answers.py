@@ -1,25 +1,25 @@
-"""What a simulated OpenD answers to each request, from the handshake to the cash flow.
+"""What a simulated OpenD answers to each request about accounts, from their list to the cash flow.
 
-A request goes in as a message and a message comes out; sockets and frames are in `simulator`.
+A request goes in as a message and a message comes out; sockets and frames are in `simulator`, the handshake and
+the login in `simulator_login`.
 """
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from itertools import count
 from typing import Any, final
 
 from apex_pipeline.brokers.futu.simulator_accounts import (
     account_row,
-    flow_rows,
     funds_row,
     futu_accounts,
     position_row,
 )
+from apex_pipeline.brokers.futu.simulator_cash import CashBook
 from apex_pipeline.brokers.futu.simulator_faults import Fault, FaultPlan
-from apex_pipeline.brokers.futu.simulator_messages import CURRENCIES, fee_row, number64, pending_fee_row
+from apex_pipeline.brokers.futu.simulator_login import Login, Peer
+from apex_pipeline.brokers.futu.simulator_messages import CURRENCIES, fee_row, pending_fee_row
 from apex_pipeline.brokers.futu.simulator_rows import (
     Ledger,
     Row,
@@ -29,7 +29,6 @@ from apex_pipeline.brokers.futu.simulator_rows import (
 )
 from apex_pipeline.brokers.futu.simulator_rules import (
     CACHED,
-    LIMITS,
     MAX_FEE_IDS,
     MAX_SPAN_DAYS,
     Language,
@@ -53,14 +52,11 @@ from apex_pipeline.brokers.futu.simulator_wire import (
     ORDERS,
     POSITIONS,
     SUB_ACC_PUSH,
-    SessionCipher,
     new_response,
 )
 from apex_pipeline.brokers.scenario import Scenario, ScenarioOrder
 from apex_pipeline.domain.models import Broker
 
-NO_ENCRYPTION, AES_CBC = -1, 2
-_KEEP_ALIVE_SECONDS, _SERVER_VERSION, _USER_ID, _MARKET_CLOSED, _READY = 10, 1011, 10_000_001, 6, 10
 _SECURITIES = 1
 _PAPER = {FILLS: "paper_fills", HISTORY_FILLS: "paper_fills", FEES: "paper_fees", CASH_FLOW: "paper_flow"}
 _FIRM = 1
@@ -72,7 +68,8 @@ class Settings:
 
     `server_zone`: the zone in which begin and end of a request are read, or `row` for each row's market.
     `firms`: security firm numbers by account id (1, Futu Securities Hong Kong, where absent). `today`: the day
-    of the today lists. `time_scale`, `count_refused`: see `RateLimits`.
+    of the today lists. `row_cap`: history answers hold so many of their newest rows and do not say so.
+    `one_row_endings`: see `CashBook`. `time_scale`, `count_refused`, `limits`: see `RateLimits`.
     """
 
     time_scale: float
@@ -81,14 +78,9 @@ class Settings:
     today: date
     count_refused: bool = False
     firms: Mapping[str, int] = field(default_factory=dict[str, int])
-
-
-@dataclass(slots=True)
-class Peer:
-    """One connection: its encryption and, after InitConnect, its id."""
-
-    cipher: SessionCipher
-    conn_id: int = 0
+    limits: Mapping[int, int] = field(default_factory=dict[int, int])
+    row_cap: int | None = None
+    one_row_endings: bool = False
 
 
 @final
@@ -98,19 +90,24 @@ class Gateway:
     def __init__(self, scenario: Scenario, settings: Settings, faults: FaultPlan) -> None:
         self._settings = settings
         self._faults = faults
-        self._limits = RateLimits(settings.time_scale, count_refused=settings.count_refused)
-        self._connections = count(1)
+        self._limits = RateLimits(settings.time_scale, count_refused=settings.count_refused, limits=settings.limits)
+        self.violations: list[tuple[int, int]] = []
+        """(protocol id, account) of every request that was refused for coming too often."""
+        login = Login(faults, settings.language)
         by_account: defaultdict[str, list[ScenarioOrder]] = defaultdict(list)
         for order in scenario.orders:
             if order.broker == Broker.FUTU:
                 by_account[order.account_id].append(order)
         accounts = futu_accounts(scenario)
         self._ledgers = {int(a.account_id): Ledger(a, scenario, by_account[a.account_id]) for a in accounts}
-        self._flows = flow_rows(scenario, settings.language)
+        self._books = {
+            int(a.account_id): CashBook(scenario, a, settings.language, one_row_endings=settings.one_row_endings)
+            for a in accounts
+        }
         self._general: dict[int, Callable[[Any, Any, Peer], None]] = {
-            INIT_CONNECT: self._init_connect,
-            GLOBAL_STATE: self._global_state,
-            KEEP_ALIVE: self._keep_alive,
+            INIT_CONNECT: login.init_connect,
+            GLOBAL_STATE: login.global_state,
+            KEEP_ALIVE: login.keep_alive,
             ACC_LIST: self._account_list,
             SUB_ACC_PUSH: self._subscribe,
         }
@@ -155,6 +152,8 @@ class Gateway:
         ledger = self._ledger(request.c2s.header)
         self._admit(proto_id, request.c2s, ledger)
         response.s2c.header.CopyFrom(request.c2s.header)
+        if self._faults.strikes(Fault.OTHER_ACCOUNT, proto_id):
+            response.s2c.header.accID += 1
         self._by_account[proto_id](request.c2s, response.s2c, ledger)
 
     def _text(self, key: str, **values: object) -> str:
@@ -174,39 +173,17 @@ class Gateway:
     def _admit(self, proto_id: int, c2s: Any, ledger: Ledger) -> None:
         if ledger.paper and proto_id in _PAPER:
             raise RefusalError(self._text(_PAPER[proto_id]))
+        if self._faults.strikes(Fault.SERVER_TIMEOUT, proto_id):
+            raise RefusalError(self._text("timeout"))
         if proto_id in CACHED and not c2s.refreshCache:
             return
         struck = self._faults.strikes(Fault.RATE_LIMIT_ONCE, proto_id)
-        if struck or not self._limits.take(proto_id, int(ledger.account.account_id)):
+        allowed = struck or self._limits.take(proto_id, c2s.header.accID)
+        if not allowed:
+            self.violations.append((proto_id, c2s.header.accID))
+        if struck or not allowed:
             name = action(proto_id, self._settings.language)
-            raise RefusalError(self._text("rate", action=name, limit=LIMITS[proto_id]))
-
-    def _init_connect(self, c2s: Any, s2c: Any, peer: Peer) -> None:
-        if self._faults.strikes(Fault.REFUSE_INIT):
-            raise RefusalError(self._text("init_refused"))
-        encrypted = peer.cipher.configured and c2s.packetEncAlgo != NO_ENCRYPTION
-        if encrypted and c2s.packetEncAlgo != AES_CBC:
-            raise RefusalError(self._text("cipher"))
-        number = next(self._connections)
-        peer.conn_id = number64("connection", number)
-        s2c.serverVer, s2c.loginUserID, s2c.connID = _SERVER_VERSION, _USER_ID, peer.conn_id
-        s2c.keepAliveInterval = _KEEP_ALIVE_SECONDS
-        s2c.connAESKey = ""
-        if encrypted:
-            s2c.connAESKey, s2c.aesCBCiv = _sixteen("key", number), _sixteen("iv", number)
-            peer.cipher.secure(s2c.connAESKey, s2c.aesCBCiv)
-
-    def _global_state(self, _: Any, s2c: Any, peer: Peer) -> None:
-        s2c.marketHK = s2c.marketUS = s2c.marketSH = s2c.marketSZ = s2c.marketHKFuture = _MARKET_CLOSED
-        s2c.qotLogined = s2c.trdLogined = True
-        s2c.serverVer, s2c.serverBuildNo = _SERVER_VERSION, 7108
-        s2c.time = int(time.time())
-        s2c.localTime = time.time()
-        s2c.programStatus.type = _READY
-        s2c.connID = peer.conn_id
-
-    def _keep_alive(self, _: Any, s2c: Any, __: Peer) -> None:
-        s2c.time = int(time.time())
+            raise RefusalError(self._text("rate", action=name, limit=self._limits.limits[proto_id]))
 
     def _account_list(self, c2s: Any, s2c: Any, _: Peer) -> None:
         """Every account here trades securities; universal ones are told only to clients that ask for them."""
@@ -224,7 +201,7 @@ class Gateway:
         names = {number: name for name, number in CURRENCIES.items() if name in ("HKD", "USD")}
         if c2s.currency not in names:
             raise RefusalError(self._text("currency"))
-        s2c.funds.CopyFrom(funds_row(ledger.cash, ledger.holdings, names[c2s.currency]))
+        s2c.funds.CopyFrom(funds_row(self._books[c2s.header.accID].cash, ledger.holdings, names[c2s.currency]))
 
     def _positions(self, c2s: Any, s2c: Any, ledger: Ledger) -> None:
         s2c.positionList.extend(row for row in map(position_row, ledger.holdings) if _position_wanted(row, c2s))
@@ -256,7 +233,7 @@ class Gateway:
         if window.days > MAX_SPAN_DAYS:
             name = action(proto_id, self._settings.language)
             raise RefusalError(self._text("span", action=name, limit=MAX_SPAN_DAYS))
-        return index.within(window, self._settings.server_zone)
+        return index.within(window, self._settings.server_zone)[: self._settings.row_cap]
 
     def _fees(self, c2s: Any, s2c: Any, ledger: Ledger) -> None:
         """Orders that the account does not have are left out without a word."""
@@ -270,12 +247,12 @@ class Gateway:
                 s2c.orderFeeList.append(row)
         self._faults.spoil(FEES, s2c.orderFeeList)
 
-    def _cash_flow(self, c2s: Any, s2c: Any, ledger: Ledger) -> None:
+    def _cash_flow(self, c2s: Any, s2c: Any, _: Ledger) -> None:
         try:
             day = datetime.strptime(c2s.clearingDate, "%Y-%m-%d").replace(tzinfo=UTC).date()
         except ValueError as error:
             raise RefusalError(self._text("time")) from error
-        rows = self._flows.get((ledger.account.account_id, day.isoformat()), [])
+        rows = self._books[c2s.header.accID].rows(day)
         wanted = c2s.cashFlowDirection
         s2c.flowSummaryInfoList.extend(r for r in rows if wanted in (0, r.cashFlowDirection))
         self._faults.spoil(CASH_FLOW, s2c.flowSummaryInfoList)
@@ -294,8 +271,3 @@ def _position_wanted(row: Any, c2s: Any) -> bool:
         and (not c2s.HasField("filterPLRatioMin") or row.plRatio >= c2s.filterPLRatioMin)
         and (not c2s.HasField("filterPLRatioMax") or row.plRatio <= c2s.filterPLRatioMax)
     )
-
-
-def _sixteen(*parts: object) -> str:
-    """Sixteen characters made of these parts: the form of session keys; nothing here is secret."""
-    return f"{number64(*parts):016x}"

@@ -24,10 +24,14 @@ from apex_pipeline.brokers.futu.simulator_wire import (
 class Fault(StrEnum):
     """REFUSE_INIT and MUTE befall a connection, all others an answer of a protocol in `protocols`.
 
-    MUTE accepts and never answers; NO_ANSWER leaves single requests unanswered. CUT_BODY halves the body
-    under a valid digest. LOST_ROWS and DUPLICATE_ROWS lose or repeat the first and then every tenth row.
-    UNKNOWN_ENUM gives the first row a side and a status that no client knows. PENDING_FEES sends orders
-    without amounts.
+    MUTE accepts and never answers; NO_ANSWER leaves single requests unanswered; LATE_ANSWER answers after
+    `late_seconds`. CUT_BODY halves the body under a valid digest. OTHER_SERIAL and OTHER_ACCOUNT answer
+    something that was not asked. SERVER_TIMEOUT says that Futu's servers did not answer the gateway.
+    LOGIN_LOST pushes a notice that the login was kicked out and refuses. LOST_ROWS and DUPLICATE_ROWS lose
+    or repeat the first and then every tenth row. UNKNOWN_ENUM gives the first row a side and a status that
+    no client knows, UNKNOWN_FIELD each row a field that none knows. NO_TIMESTAMPS
+    leaves out the instants, NO_OPTIONALS all that a row need not have. PENDING_FEES sends orders without
+    amounts.
     """
 
     REFUSE_INIT = "refuse_init"
@@ -44,11 +48,22 @@ class Fault(StrEnum):
     DUPLICATE_ROWS = "duplicate_rows"
     PENDING_FEES = "pending_fees"
     UNKNOWN_ENUM = "unknown_enum"
+    UNKNOWN_FIELD = "unknown_field"
+    NO_TIMESTAMPS = "no_timestamps"
+    NO_OPTIONALS = "no_optionals"
+    LATE_ANSWER = "late_answer"
+    OTHER_SERIAL = "other_serial"
+    OTHER_ACCOUNT = "other_account"
+    SERVER_TIMEOUT = "server_timeout"
+    LOGIN_LOST = "login_lost"
 
 
 DATA_PROTOCOLS = frozenset({FUNDS, POSITIONS, ORDERS, FILLS, HISTORY_ORDERS, HISTORY_FILLS, FEES, CASH_FLOW})
 _STATUS_FIELDS = {ORDERS: "orderStatus", HISTORY_ORDERS: "orderStatus", FILLS: "status", HISTORY_FILLS: "status"}
 _EVERY, _UNKNOWN_NUMBER = 10, 99
+UNKNOWN_FIELD_NUMBER = 4000
+_UNKNOWN_FIELD = b"\x80\xfa\x01\x07"  # field 4000 with the number 7
+_TIMESTAMPS = ("createTimestamp", "updateTimestamp")
 _ONCE = {Fault.RATE_LIMIT_ONCE, Fault.EMPTY_LIST_ONCE}
 _OF_CONNECTIONS = {Fault.REFUSE_INIT, Fault.MUTE}
 
@@ -58,7 +73,7 @@ class FaultPlan:
 
     `active`: names of the faults that are on. `times`: how often a fault still strikes before it switches
     itself off; without an entry for ever, the two `_once` faults once. `protocols`: the protocol ids that
-    are hit. `hits`: how often each fault struck.
+    are hit. `hits`: how often each fault struck. `late_seconds`: how late a LATE_ANSWER is.
     """
 
     def __init__(self) -> None:
@@ -66,6 +81,7 @@ class FaultPlan:
         self.times: dict[str, int] = {}
         self.protocols: set[int] = set(DATA_PROTOCOLS)
         self.hits: Counter[str] = Counter()
+        self.late_seconds = 13.0
 
     def strikes(self, fault: Fault, proto_id: int = INIT_CONNECT) -> bool:
         """Whether the fault strikes here and now; a strike is counted."""
@@ -90,6 +106,10 @@ class FaultPlan:
         if rows and proto_id in _STATUS_FIELDS and self.strikes(Fault.UNKNOWN_ENUM, proto_id):
             rows[0].trdSide = _UNKNOWN_NUMBER
             setattr(rows[0], _STATUS_FIELDS[proto_id], _UNKNOWN_NUMBER)
+        for fault, strip in _STRIPPED.items():
+            if rows and self.strikes(fault, proto_id):
+                for row in rows:
+                    strip(row)
 
     def _use_up(self, fault: Fault, left: int) -> None:
         if left > 0:
@@ -97,3 +117,26 @@ class FaultPlan:
         else:
             self.active.discard(fault)
             self.times.pop(fault, None)
+
+
+def _add_unknown(row: Any) -> None:
+    row.MergeFromString(_UNKNOWN_FIELD)
+
+
+def _drop_timestamps(row: Any) -> None:
+    for name in _TIMESTAMPS:
+        if name in row.DESCRIPTOR.fields_by_name:
+            row.ClearField(name)
+
+
+def _drop_optionals(row: Any) -> None:
+    for field in row.DESCRIPTOR.fields:
+        if not field.is_required:
+            row.ClearField(field.name)
+
+
+_STRIPPED = {
+    Fault.UNKNOWN_FIELD: _add_unknown,
+    Fault.NO_TIMESTAMPS: _drop_timestamps,
+    Fault.NO_OPTIONALS: _drop_optionals,
+}

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, final
 from zoneinfo import ZoneInfo
 
-from apex_pipeline.brokers.futu.simulator_accounts import cash_of, is_paper
+from apex_pipeline.brokers.futu.simulator_accounts import is_paper
 from apex_pipeline.brokers.futu.simulator_messages import (
     LIVE_STATUSES,
     TRD_MARKETS,
@@ -166,4 +166,3 @@ class Ledger:
         self.orders = RowIndex(order_rows(orders, paper=self.paper))
         self.fills = RowIndex(fill_rows(orders))
         self.by_order_id = {order_id_ex(order): order for order in orders}
-        self.cash = cash_of(scenario, account)

@@ -6,7 +6,7 @@ so they follow the known ones: the English rate limit, spans, batch sizes and fo
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from apex_pipeline.brokers.futu.simulator_wire import (
@@ -29,13 +29,14 @@ LIMITS = {
     HISTORY_ORDERS: 10,
     HISTORY_FILLS: 10,
     FEES: 10,
-    CASH_FLOW: 20,
+    CASH_FLOW: 10,
     ORDERS: 10,
     FILLS: 10,
     POSITIONS: 10,
     FUNDS: 10,
 }
-"""Requests per window, account and protocol. The last four count only when they ask to refresh the cache."""
+"""Requests per window, account and protocol. The last four count only when they ask to refresh the cache; for the
+cash flow no limit is documented."""
 CACHED = {ORDERS, FILLS, POSITIONS, FUNDS}
 
 _ACTIONS = {
@@ -70,6 +71,8 @@ _TEXTS = {
     "init_first": ("InitConnect must be sent first", "请先初始化连接"),
     "init_refused": ("OpenD has not logged in", "OpenD 尚未登录"),
     "cipher": ("Only AES-CBC is supported", "仅支持 AES-CBC 加密"),
+    "login_lost": ("The account is not logged in, please log in again", "账号未登录，请重新登录"),
+    "timeout": ("NN_ProtoRet_TimeOut", "NN_ProtoRet_TimeOut"),
     "body": ("The packet cannot be read", "包内容非法"),
 }
 
@@ -92,10 +95,14 @@ class RateLimits:
     """Sliding windows of requests by protocol and account.
 
     `time_scale` shortens the 30 seconds: 30 makes it one. `count_refused`: whether a refused request also
-    uses up the budget, which nobody knows of the real gateway.
+    uses up the budget, which nobody knows of the real gateway. `limits` replace those of `LIMITS` by protocol.
     """
 
-    def __init__(self, time_scale: float, *, count_refused: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, time_scale: float, *, count_refused: bool, limits: Mapping[int, int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.limits = LIMITS | dict(limits or {})
         self._window = WINDOW_SECONDS / time_scale
         self._count_refused = count_refused
         self._clock = clock
@@ -107,7 +114,7 @@ class RateLimits:
         now = self._clock()
         while taken and now - taken[0] >= self._window:
             taken.popleft()
-        allowed = len(taken) < LIMITS[proto_id]
+        allowed = len(taken) < self.limits[proto_id]
         if allowed or self._count_refused:
             taken.append(now)
         return allowed

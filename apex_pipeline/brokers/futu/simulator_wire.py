@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import importlib
 import importlib.util
+import json
 import struct
 import sys
 from functools import cache
@@ -25,6 +26,7 @@ from apex_pipeline.errors import ConfigError, UnknownPayload
 
 INIT_CONNECT = 1001
 GLOBAL_STATE = 1002
+NOTIFY = 1003
 KEEP_ALIVE = 1004
 ACC_LIST = 2001
 SUB_ACC_PUSH = 2008
@@ -55,6 +57,7 @@ MODULES = {
 """Protocol ids that this gateway speaks, and the generated module of each."""
 
 JSON_FORMAT = 1
+UNKNOWN_KEY = "newerField"
 MAX_BODY = 16 * 1024 * 1024
 _HEADER = struct.Struct("<2sI2B2I20s8s")
 _RSA_PLAIN, _RSA_BLOCK = 100, 128
@@ -87,6 +90,15 @@ def new_response(proto_id: int) -> Any:
     return protobuf(MODULES.get(proto_id, MODULES[KEEP_ALIVE])).Response()
 
 
+def login_lost_notice(text: str) -> Any:
+    """The push that says the login was taken away (GtwEvent 7, kicked out)."""
+    notice = protobuf("Notify_pb2").Response(retType=0)
+    notice.s2c.type = 1
+    notice.s2c.event.eventType = 7
+    notice.s2c.event.desc = text
+    return notice
+
+
 def parse_request(proto_id: int, body: bytes, body_format: int) -> Any:
     """The request in a plain body. Raises UnknownPayload when it is not one of this protocol."""
     request = protobuf(MODULES[proto_id]).Request()
@@ -100,11 +112,19 @@ def parse_request(proto_id: int, body: bytes, body_format: int) -> Any:
     return request
 
 
-def body_of(response: Any, body_format: int) -> bytes:
-    """The plain body of a response in the format that the request had."""
-    if body_format == JSON_FORMAT:
-        return json_format.MessageToJson(response, preserving_proto_field_name=True, ensure_ascii=False).encode()
-    return response.SerializeToString()
+def body_of(response: Any, body_format: int, *, unknown_keys: bool = False) -> bytes:
+    """The plain body of a response in the format that the request had.
+
+    `unknown_keys`: rows in JSON get a key that no client knows; in protobuf a row brings its unknown field itself.
+    """
+    if body_format != JSON_FORMAT:
+        return response.SerializeToString()
+    told = json_format.MessageToDict(response, preserving_proto_field_name=True)
+    if unknown_keys:
+        lists = (value for value in told.get("s2c", {}).values() if isinstance(value, list))
+        for row in (row for rows in lists for row in rows):
+            row[UNKNOWN_KEY] = 7
+    return json.dumps(told, ensure_ascii=False).encode()
 
 
 class Frame(NamedTuple):

@@ -1,19 +1,24 @@
 """Deal records to trades. Pure.
 
-The row of a deal that was taken back stays under its own id as CANCEL, not effective.
+The row of a deal that was taken back stays under its own id as CANCEL, not effective. A deal of doubtful state
+counts only where the order itself says that it must.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from apex_pipeline.brokers.futu import amounts, codes, market_time, vocabulary
 from apex_pipeline.brokers.futu.codes import Listing
 from apex_pipeline.brokers.futu.orders import listing_of, order_uid
-from apex_pipeline.domain.models import AssetClass, Broker, Instrument, Order, Side, Trade
+from apex_pipeline.domain.models import AssetClass, Broker, Instrument, Order, Side, Trade, TradeKind
 from apex_pipeline.domain.records import Record
 from apex_pipeline.errors import UnknownPayload
 
 SOURCE = "futu_deals"
 _SIZED_BY_ORDER = frozenset({AssetClass.OPTION, AssetClass.FUTURE, AssetClass.COMBO})
+_UNKNOWN_STATE = ("", TradeKind.OTHER, False)
 
 
 def read(record: Record, order: Order | None) -> tuple[Trade, Instrument]:
@@ -22,10 +27,11 @@ def read(record: Record, order: Order | None) -> tuple[Trade, Instrument]:
     listing = listing_of(row)
     multiplier = _multiplier(listing, order)
     currency = order.currency if order and order.currency else amounts.currency_of(row)
-    _, kind, effective = _state(row.get("status", 0))
+    _, kind, effective = vocabulary.DEAL_STATES.get(row.get("status", 0), _UNKNOWN_STATE)
     qty, price = amounts.required(row, "qty"), amounts.required(row, "price")
     if qty <= 0:
         raise UnknownPayload("bad_quantity", f"a deal of {qty}")
+    side, effect = _side_and_effect(row.get("trdSide"), listing, order)
     trade = Trade(
         trade_uid=f"{Broker.FUTU}_{record.account_id}_{record.key}",
         order_uid=order_uid(record.account_id, record.order_id) if record.order_id else None,
@@ -39,7 +45,7 @@ def read(record: Record, order: Order | None) -> tuple[Trade, Instrument]:
         asset_class=listing.asset_class,
         kind=kind,
         effective=effective,
-        side=_side(row.get("trdSide")),
+        side=side,
         qty=qty,
         price=price,
         multiplier=multiplier,
@@ -48,11 +54,48 @@ def read(record: Record, order: Order | None) -> tuple[Trade, Instrument]:
         executed_at=market_time.instant(row, "create"),
         trade_date=record.business_date,
         settle_date=None,
-        position_effect=vocabulary.POSITION_EFFECTS.get(row.get("trdSide", 0)),
+        position_effect=effect,
         link_id=None,
         source=SOURCE,
     )
     return trade, codes.instrument(listing, currency, multiplier, row.get("name") or None)
+
+
+def is_doubtful(record: Record) -> bool:
+    """Whether a deal's status alone does not say if it counts: CHANGED, and numbers that no rule knows."""
+    status = record.payload.get("status", 0)
+    return status == vocabulary.CHANGED_DEAL or status not in vocabulary.DEAL_STATES
+
+
+def settled(trades: Sequence[Trade], doubtful: frozenset[str], order: Order | None) -> list[Trade]:
+    """The trades of one order, those in `doubtful` (by trade_uid) decided by what the order says is filled.
+
+    They do not count where the others are the whole of it already (they were replaced, and replacing never adds),
+    and count where only all of them together are. Otherwise each stays as its status says.
+    """
+    sums: defaultdict[tuple[str, bool], Decimal] = defaultdict(Decimal)
+    for trade in trades:
+        if trade.effective or trade.trade_uid in doubtful:
+            sums[trade.symbol, trade.trade_uid in doubtful] += trade.qty
+    filled = _filled_by_symbol(order)
+
+    def counts(trade: Trade) -> bool:
+        sure, unsure = sums[trade.symbol, False], sums[trade.symbol, True]
+        told = filled.get(trade.symbol)
+        if trade.trade_uid not in doubtful or told not in (sure, sure + unsure):
+            return trade.effective
+        return told != sure
+
+    return [replace(trade, effective=counts(trade)) for trade in trades]
+
+
+def _filled_by_symbol(order: Order | None) -> dict[str, Decimal]:
+    """What an order says is filled, by instrument; nothing where it does not say."""
+    if order is None or order.filled_qty is None or order.source == SOURCE:
+        return {}
+    if not order.legs:
+        return {order.symbol: order.filled_qty}
+    return {leg["symbol"]: order.filled_qty * leg["ratio"] for leg in order.legs if leg["ratio"] is not None}
 
 
 def _multiplier(listing: Listing, order: Order | None) -> Decimal | None:
@@ -65,15 +108,10 @@ def _multiplier(listing: Listing, order: Order | None) -> Decimal | None:
     return order.multiplier if standard is None and order.legs else standard
 
 
-def _side(number: object) -> Side:
-    side = vocabulary.SIDES.get(number) if isinstance(number, int) else None
-    if side is None:
-        raise UnknownPayload("unknown_side", f"a deal whose trdSide is {number}")
-    return side
-
-
-def _state(number: object) -> tuple[str, vocabulary.TradeKind, bool]:
-    state = vocabulary.DEAL_STATES.get(number) if isinstance(number, int) else None
-    if state is None:
-        raise UnknownPayload("unknown_deal_status", f"a deal whose status is {number}")
-    return state
+def _side_and_effect(number: object, listing: Listing, order: Order | None) -> tuple[Side, str | None]:
+    """The deal's own side; where its number is not known, that of its order of the same instrument."""
+    if isinstance(number, int) and number in vocabulary.SIDES:
+        return vocabulary.SIDES[number], vocabulary.POSITION_EFFECTS.get(number)
+    if order and order.side and order.symbol == listing.symbol:
+        return order.side, order.position_effect
+    raise UnknownPayload("unknown_side", f"a deal whose trdSide is {number}")

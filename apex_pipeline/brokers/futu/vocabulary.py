@@ -83,16 +83,31 @@ ORDER_STATES = {
 """Names and our meaning. A cancellation under way is still live; an order whose fills were all taken back
 (FILL_CANCELLED) has nothing left of it, which is CANCELLED; its deals arrive as CANCELLED too."""
 
+CHANGED_DEAL = 2
 DEAL_STATES = {
     0: ("OK", TradeKind.TRADE, True),
     1: ("CANCELLED", TradeKind.CANCEL, False),
-    2: ("CHANGED", TradeKind.TRADE, True),
+    CHANGED_DEAL: ("CHANGED", TradeKind.TRADE, True),
     3: ("PAYOUT", TradeKind.OTHER, False),
 }
-"""Name, kind, effective. CHANGED is read as a fill whose terms were corrected in place (no source says so yet);
-a PAYOUT settles an event contract and is no execution."""
+"""Name, kind, effective. CHANGED is read as a fill whose terms were corrected in place, unless the other deals of
+its order are the whole of what the order says is filled (see `trades.settled`); no source says what it means. A
+PAYOUT settles an event contract and is no execution."""
 
 STRATEGIES = {
     1: "SINGLE", 2: "COVERED", 4: "SPREAD", 6: "STRADDLE", 7: "STRANGLE", 8: "COLLAR", 9: "BUTTERFLY", 11: "CONDOR",
     13: "IRON_BUTTERFLY", 14: "IRON_CONDOR", 15: "CALENDAR_SPREAD", 16: "DIAGONAL_SPREAD", 100: "CUSTOM",
 }  # fmt: skip
+
+SHORT_POSITION = 1
+COMBINED_POSITION = 1
+POSITION_SIDES = frozenset({-1, 0, SHORT_POSITION})
+POSITION_TYPES = frozenset({0, COMBINED_POSITION, 2})
+
+FLOW_IN, FLOW_OUT = 1, 2
+FLOW_DIRECTIONS = frozenset({0, FLOW_IN, FLOW_OUT})
+
+TIMES_IN_FORCE = frozenset({0, 1, 2, 3})
+TRAIL_TYPES = frozenset({0, 1, 2})
+SESSIONS = frozenset({0, 1, 2, 3, 4})
+"""Numbers that are known but have no column of their own here."""

@@ -18,17 +18,27 @@ LENGTHS = struct.Struct(">II")
 
 PROTOCOL_IDS = {
     "Trd_GetAccList": 2001,
+    "Trd_GetFunds": 2101,
+    "Trd_GetPositionList": 2102,
+    "Trd_GetOrderList": 2201,
+    "Trd_GetOrderFillList": 2211,
     "Trd_GetHistoryOrderList": 2221,
     "Trd_GetHistoryOrderFillList": 2222,
     "Trd_GetOrderFee": 2225,
+    "Trd_FlowSummary": 2226,
 }
 ROW_FIELDS = {
     "Trd_GetAccList": "accList",
+    "Trd_GetFunds": "funds",
+    "Trd_GetPositionList": "positionList",
+    "Trd_GetOrderList": "orderList",
+    "Trd_GetOrderFillList": "orderFillList",
     "Trd_GetHistoryOrderList": "orderList",
     "Trd_GetHistoryOrderFillList": "orderFillList",
     "Trd_GetOrderFee": "orderFeeList",
+    "Trd_FlowSummary": "flowSummaryInfoList",
 }
-"""Where the rows stand in `s2c`."""
+"""Where the rows stand in `s2c`; the funds are one message, which makes one row."""
 
 SDK_VERSIONS = ("10.11.",)
 """futu-api versions whose internals the child was tested with."""
@@ -42,6 +52,7 @@ class Failure(StrEnum):
     SDK = "sdk"
     TIMEOUT = "timeout"
     TRANSPORT = "transport"
+    LOGIN = "login"
     SERVER = "server"
 
 

@@ -18,10 +18,15 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from apex_pipeline.brokers.futu import wire
+from apex_pipeline.brokers.futu import decoding, wire
 from apex_pipeline.brokers.futu.wire import Failure, Frame
 
 JSON_FORMAT = 1
+NOTIFY = 1003
+_GATEWAY_EVENT, _CONNECTION_STATUS = 1, 3
+_LOGIN_EVENTS = frozenset({4, 5, 7, 8, 9, 10, 11, 15})
+"""GtwEventType: login failed, disclaimer not agreed, kicked out, password changed, login banned, picture or phone
+code needed, device lock switched on."""
 _RET_TYPE_FAILURES = {-100: Failure.TIMEOUT, -200: Failure.TRANSPORT}
 _TIMEOUT_TEXTS = frozenset({"PacketErr.Timeout", "Abnormal event timeout"})
 _SDK_TEXTS = _TIMEOUT_TEXTS | frozenset(
@@ -67,6 +72,7 @@ class Sdk:
         self._decode_frame: Any = self._modules["futu.common.utils"].binary2pb
         setattr(self._modules["futu.common.utils"], "binary2pb", self._keep_answer)  # noqa: B010 - untyped module
         self._context: Any = None
+        self._login_lost: str | None = None
 
     def connect(self, address: str, port: int, rsa_key_file: str | None) -> None:
         """Make the one connection; raises RequestError with OpenD's text when it refuses."""
@@ -95,6 +101,9 @@ class Sdk:
             return 0, "", answer
 
         code, text, answer = getattr(self._context, _QUERY)(pack, unpack)()
+        if self._login_lost is not None:
+            # what OpenD still answers without its login may be a memory, and an empty one
+            raise RequestError(Failure.LOGIN, self._login_lost)
         if code != 0 or not isinstance(answer, Answer):
             raise _failure_of(str(text), from_server=False)
         return _reply(answer, messages.Response(), interface)
@@ -103,7 +112,17 @@ class Sdk:
         """Stands in for the SDK's decoder: our interfaces keep their bytes, the others decode as ever."""
         if protocol_id in wire.PROTOCOL_IDS.values():
             return Answer(bytes(body), body_format)
-        return self._decode_frame(body, protocol_id, body_format)
+        message = self._decode_frame(body, protocol_id, body_format)
+        if protocol_id == NOTIFY:
+            self._heed(message.s2c)
+        return message
+
+    def _heed(self, notice: Any) -> None:
+        """Remember what a push of OpenD says about its login."""
+        if notice.type == _GATEWAY_EVENT and notice.event.eventType in _LOGIN_EVENTS:
+            self._login_lost = notice.event.desc or f"event {notice.event.eventType}"
+        elif notice.type == _CONNECTION_STATUS:
+            self._login_lost = None if notice.connectStatus.trdLogined else "the trading server is not connected"
 
     def _use_key(self, rsa_key_file: str) -> None:
         self._config.enable_proto_encrypt(is_encrypt=True)
@@ -151,11 +170,6 @@ def probe(host: str, port: int, seconds: float) -> str:
     return address
 
 
-def plain(message: Any) -> dict[str, Any]:
-    """The fields that a protobuf message holds, by their own names; 64-bit integers as text."""
-    return {field.name: _plain_value(field, value) for field, value in message.ListFields()}
-
-
 def serve(replies: int) -> None:
     """Answer requests, one at a time, until the parent closes the pipe."""
     requests: queue.SimpleQueue[Frame] = queue.SimpleQueue()
@@ -187,44 +201,24 @@ def _serve_one(request: dict[str, Any], sdk: list[Sdk]) -> tuple[dict[str, Any],
 
 def _reply(answer: Answer, response: Any, interface: str) -> tuple[dict[str, Any], bytes]:
     """The envelope is checked strictly; a row that lacks a field is left for the parent to reject."""
-    _parse(answer, response)
+    in_json = answer.body_format == JSON_FORMAT
+    try:
+        source = decoding.parse(answer.body, in_json, response)
+    except decoding.UnreadableError as error:
+        raise RequestError(Failure.TRANSPORT, str(error)) from error
+    if not response.HasField("retType"):
+        raise RequestError(Failure.TRANSPORT, "an answer without retType")
     if response.retType != 0:
         failure = _RET_TYPE_FAILURES.get(response.retType, Failure.SERVER)
         raise RequestError(failure, response.retMsg or f"retType {response.retType}")
     if not response.HasField("s2c"):
         raise RequestError(Failure.TRANSPORT, "an answer without content")
-    header: dict[str, Any] = {"ok": True, "json": answer.body_format == JSON_FORMAT, "body": len(answer.body)}
+    header: dict[str, Any] = {"ok": True, "json": in_json, "body": len(answer.body)}
+    header["unknown"] = decoding.unknown_beside_rows(response, source)
     if interface != "Trd_GetAccList":
         header["account"] = str(response.s2c.header.accID)
-    rows = wire.dump_rows([plain(row) for row in getattr(response.s2c, wire.ROW_FIELDS[interface])])
+    rows = wire.dump_rows(decoding.rows_of(response, wire.ROW_FIELDS[interface], source))
     return header, answer.body + rows
-
-
-def _parse(answer: Answer, response: Any) -> None:
-    message: Any = importlib.import_module("google.protobuf.message")
-    json_format: Any = importlib.import_module("google.protobuf.json_format")
-    try:
-        if answer.body_format == JSON_FORMAT:
-            json_format.Parse(answer.body, response, ignore_unknown_fields=True)
-        else:
-            response.MergeFromString(answer.body)
-    except (message.DecodeError, json_format.ParseError, UnicodeDecodeError) as error:
-        raise RequestError(Failure.TRANSPORT, "an answer that does not parse") from error
-    if not response.HasField("retType"):
-        raise RequestError(Failure.TRANSPORT, "an answer without retType")
-
-
-def _plain_value(field: Any, value: Any) -> Any:
-    if isinstance(value, bool | str | float):
-        return value
-    if isinstance(value, int):
-        wide = field.cpp_type in (field.CPPTYPE_INT64, field.CPPTYPE_UINT64)
-        return str(value) if wide else value
-    if isinstance(value, bytes):
-        return value.hex()
-    if hasattr(value, "ListFields"):
-        return plain(value)
-    return [_plain_value(field, item) for item in value]
 
 
 def _one_shot(base: Any) -> Any:

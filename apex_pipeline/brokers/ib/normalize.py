@@ -1,20 +1,21 @@
 """Records to rows: the one function that knows how Flex trades, orders and fees belong together. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from apex_pipeline.brokers.ib.attributes import Attributes
 from apex_pipeline.brokers.ib.fees import fees_of
 from apex_pipeline.brokers.ib.orders import Execution, orders_of
-from apex_pipeline.brokers.ib.reversals import reversed_records
+from apex_pipeline.brokers.ib.reversals import check_original, relatives_of, reversed_records
 from apex_pipeline.brokers.ib.symbols import instrument_of
-from apex_pipeline.brokers.ib.trades import order_uid, trade_of
+from apex_pipeline.brokers.ib.trades import order_uid, trade_of, uid_of_transaction
 from apex_pipeline.domain.models import Instrument
 from apex_pipeline.domain.records import Normalized, Record, RecordKind, Reject
 from apex_pipeline.errors import UnknownPayload
 
 
 def normalize(records: Sequence[Record]) -> Normalized:
-    """Rows of these records; all records of one order, and originals of cancels, must be given together.
+    """Rows of these records; all records of one order, and all `relatives` told, must be given together.
 
     The result does not depend on the order of the records. What no rule can read is in `rejects`.
     """
@@ -26,12 +27,8 @@ def normalize(records: Sequence[Record]) -> Normalized:
         uid: item for item in current if item.kind is RecordKind.ORDERS and (uid := order_uid(Attributes(item)))
     }
     result.orders.extend(orders_of(executions, order_rows))
-    for record in current:
-        if record.kind is RecordKind.FEES:
-            try:
-                result.fees.extend(list(fees_of(record)))
-            except UnknownPayload as error:
-                result.rejects.append(_reject(record, error))
+    _fees([item for item in current if item.kind is RecordKind.FEES], result)
+    result.relatives.update(relatives_of(current))
     return result
 
 
@@ -53,23 +50,42 @@ def _written(record: Record) -> str:
 def _executions(records: Sequence[Record], result: Normalized) -> list[Execution]:
     """Trade rows and their records; fills `result.instruments` and `result.rejects`."""
     taken_back = reversed_records(records)
-    found: dict[str, Execution] = {}
+    made: dict[str, Execution] = {}
+    standing: dict[str, Record] = {}
     instruments: dict[str, Instrument] = {}
     for record in records:
         try:
+            check_original(Attributes(record))
             named = instrument_of(Attributes(record))
             trade = trade_of(record, named, taken_back)
+            if trade.effective and standing.setdefault(trade.trade_uid, record) is not record:
+                raise _repeated(record, standing[trade.trade_uid])
         except UnknownPayload as error:
             result.rejects.append(_reject(record, error))
             continue
-        known = found.setdefault(trade.trade_uid, Execution(trade, record))
-        if known.record is not record:
-            text = f"row {record.key} repeats the execution id of row {known.record.key}"
-            result.rejects.append(_reject(record, UnknownPayload("same_execution", text)))
-            continue
+        if trade.trade_uid in made:  # one of the two was taken back, so each is a row of its own
+            trade = replace(trade, trade_uid=uid_of_transaction(record))
+        made[trade.trade_uid] = Execution(trade, record)
         instruments[named.instrument.symbol] = named.instrument
     result.instruments.extend(instruments.values())
-    return list(found.values())
+    return list(made.values())
+
+
+def _repeated(record: Record, other: Record) -> UnknownPayload:
+    return UnknownPayload("same_execution", f"row {record.key} repeats the execution id of row {other.key}")
+
+
+def _fees(records: Sequence[Record], result: Normalized) -> None:
+    """Fills `result.fees`, each under the uid that its trade has, and `result.rejects`."""
+    uids = {(trade.account_id, trade.broker_trade_id): trade.trade_uid for trade in result.trades}
+    for record in records:
+        try:
+            fees = list(fees_of(record))
+        except UnknownPayload as error:
+            result.rejects.append(_reject(record, error))
+            continue
+        own = uids.get((record.account_id, record.key))
+        result.fees.extend(replace(fee, trade_uid=own) if own and fee.trade_uid else fee for fee in fees)
 
 
 def _reject(record: Record, error: UnknownPayload) -> Reject:

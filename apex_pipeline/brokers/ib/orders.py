@@ -26,6 +26,9 @@ class Execution:
     record: Record
 
 
+SOURCE = "ib_executions"
+
+
 def orders_of(executions: Sequence[Execution], order_rows: Mapping[str, Record]) -> Iterator[Order]:
     """One order for each order id among the executions. `order_rows`: ORDER records by order_uid."""
     groups: dict[str, list[Execution]] = {}
@@ -70,6 +73,7 @@ def _order(uid: str, members: Sequence[Execution], order_row: Record | None) -> 
         legs=None,
         declared_strategy=None,
         remark=row.text("orderReference"),
+        source=SOURCE,
     )
 
 

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from apex_pipeline.brokers.ib.delivery import DATA_TYPE
-from apex_pipeline.domain.records import ALL_MARKETS, Ask, Call, Done
+from apex_pipeline.domain.records import ALL_MARKETS, Ask, Call, Done, LoadScope
 
 WINDOW_DAYS = 365
 REACH_YEARS = 4
@@ -30,9 +30,12 @@ def plan(ask: Ask, done: Sequence[Done]) -> list[Call]:
     Days outside IB's reach and from today on are left out. A day is done when it is done for every account
     that has been loaded before, or for the asked one.
     """
-    first, last = max(ask.from_date, first_day(ask.today)), min(ask.to_date, last_day(ask.today))
-    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    finished: set[date] = set() if ask.force else _finished(ask, done, first, last)
+    if ask.scope is not LoadScope.HISTORY:
+        return []
+    asked = {ask.from_date + timedelta(days=number) for number in range((ask.to_date - ask.from_date).days + 1)}
+    first, last = first_day(ask.today), last_day(ask.today)
+    days = sorted(day for day in asked | ask.again if first <= day <= last)
+    finished = _finished(ask, done, days[0], days[-1]) if days and not ask.force else set[date]()
     return _windows([day for day in days if day not in finished])
 
 

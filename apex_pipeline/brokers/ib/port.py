@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 
 from apex_pipeline.brokers.contract import Acquire, Session
 from apex_pipeline.brokers.ib import plan as planning
@@ -16,7 +17,7 @@ from apex_pipeline.brokers.ib.settings import IbSettings, check_credentials, che
 from apex_pipeline.brokers.ib.times import NEW_YORK
 from apex_pipeline.brokers.ib.transport import silent_loggers
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.domain.records import Account, Ask, Call, Delivery, Done, Normalized, Record
+from apex_pipeline.domain.records import Account, Ask, Audit, Call, Delivery, Done, Normalized, Record, RecordKind
 from apex_pipeline.errors import BrokerRefused, UnknownPayload
 
 
@@ -36,6 +37,10 @@ class IbBroker:
     covering_data_types: tuple[str, ...] = (DATA_TYPE,)
     final_after_days: int = planning.FINAL_AFTER_DAYS
     fee_data_type: str | None = None
+    cash_data_type: str | None = None
+    history_kinds: Mapping[str, RecordKind] = MappingProxyType(dict[str, RecordKind]())
+    audit_fields: tuple[str, ...] = ()
+    reread_days: int = planning.FINAL_AFTER_DAYS
 
     def __init__(
         self,
@@ -75,9 +80,17 @@ class IbBroker:
         """The fewest windows that cover `ask`, newest first, leaving out what is done; see `plan.plan`."""
         return planning.plan(replace(ask, today=min(ask.today, self._today())), done)
 
-    def orders_without_fees(self, records: Sequence[Record]) -> dict[str, date]:  # noqa: ARG002
-        """None: fees arrive with the trades."""
-        return {}
+    def plan_states(self, ask: Ask, accounts: Sequence[Account]) -> list[Call]:  # noqa: ARG002
+        """Nothing: statements tell about days that are over."""
+        return []
+
+    def audit(self, account: Account, records: Sequence[Record]) -> Audit:  # noqa: ARG002
+        """Nothing: a statement tells its days whole, fees included."""
+        return Audit()
+
+    def plan_follow_up(self, account: Account, found: Audit, ask: Ask, done: Sequence[Done]) -> list[Call]:  # noqa: ARG002
+        """Nothing: see `audit`."""
+        return []
 
     def plan_fees(self, account: Account, orders: Mapping[str, date], ask: Ask) -> list[Call]:  # noqa: ARG002
         """Nothing: fees arrive with the trades."""
@@ -87,7 +100,7 @@ class IbBroker:
         """Yesterday in New York, where statements are written, whatever the date is elsewhere."""
         return planning.last_day(min(today, self._today()))
 
-    def seconds(self, calls: Sequence[Call]) -> Decimal:
+    def seconds(self, calls: Sequence[Call], expected: Mapping[str, Decimal] | None = None) -> Decimal:  # noqa: ARG002
         """Predicted wall time of these calls under IB's limits."""
         return planning.seconds(calls, self.settings.seconds_per_call())
 

@@ -4,12 +4,12 @@ A cancel names its original by transactionID, in older statements only by tradeI
 cancelled tradeID, so one cancel by tradeID takes back one row: the newest one before the cancel.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from apex_pipeline.brokers.ib.attributes import Attributes
-from apex_pipeline.brokers.ib.trades import is_cancel
-from apex_pipeline.domain.records import Record, RecordKind
+from apex_pipeline.brokers.ib.trades import is_cancel, is_reversing
+from apex_pipeline.domain.records import Record, RecordKind, Relative
 from apex_pipeline.errors import UnknownPayload
 
 Key = tuple[str, str]
@@ -18,12 +18,21 @@ Key = tuple[str, str]
 _BY_TRADE_ID = "tradeID:"
 
 
-def reversed_keys(records: Iterable[Record]) -> set[Key]:
-    """What the given records take back: (account, transactionID) or (account, "tradeID:…").
+def relatives_of(records: Iterable[Record]) -> Iterator[Relative]:
+    """The trades that these take back, that take these back, and the rebooks among which the choice is made.
 
-    The originals may belong to other days: fetch them and give them to `normalize` together.
+    A trade cannot know whether it was taken back, so each one asks; only a reversing row names others by their ids.
     """
-    return {key for record in records if (key := _target(record)) is not None}
+    for record in records:
+        if record.kind is not RecordKind.TRADES:
+            continue
+        row = Attributes(record)
+        told = {"origTransactionID": record.key, "origTradeID": row.id("tradeID")}
+        if is_reversing(row):
+            told |= {"transactionID": row.id("origTransactionID"), "tradeID": row.id("origTradeID")}
+        for field, value in told.items():
+            if value is not None:
+                yield Relative(record.account_id, field, value)
 
 
 def reversed_records(records: Sequence[Record]) -> set[Key]:
@@ -47,11 +56,20 @@ def reversed_records(records: Sequence[Record]) -> set[Key]:
     return found
 
 
+def check_original(row: Attributes) -> None:
+    """Nothing, or UnknownPayload: a reversing row that names no trade would leave one in force unseen."""
+    if is_reversing(row) and _target(row.record) is None:
+        raise UnknownPayload(
+            "missing_original",
+            "the row takes a trade back but does not say which: add origTransactionID and origTradeID to the query",
+        )
+
+
 def _target(record: Record) -> Key | None:
     if record.kind is not RecordKind.TRADES:
         return None
     row = Attributes(record)
-    if not is_cancel(row) and row.text("transactionType") != "TradeCorrect":
+    if not is_reversing(row):
         return None
     transaction = row.id("origTransactionID")
     if transaction is not None:
@@ -61,11 +79,15 @@ def _target(record: Record) -> Key | None:
 
 
 def _original(cancel: Record, candidates: Sequence[Record]) -> Record | None:
-    """The newest candidate that is older than the cancel; the same size, if any has it."""
-    others = [item for item in candidates if item is not cancel]
-    same = [item for item in others if _quantity(item) == -(_quantity(cancel) or Decimal(0))] or others
-    older = [item for item in same if _age(item) < _age(cancel)] or same[:1]
-    return max(older, key=_age, default=None)
+    """The newest candidate before the cancel, of the same size if any has it; a later rebook is never meant."""
+    before = [item for item in candidates if item is not cancel and not _follows(item, cancel)]
+    same = [item for item in before if _quantity(item) == -(_quantity(cancel) or Decimal(0))]
+    return max(same or before, key=_age, default=None)
+
+
+def _follows(item: Record, cancel: Record) -> bool:
+    """True if it was booked later than the cancel; where one of them has no number it is unknown."""
+    return _age(cancel)[0] > 0 and _age(item) > _age(cancel)
 
 
 def _quantity(record: Record) -> Decimal | None:

@@ -59,7 +59,13 @@ def trade_of(record: Record, named: Named, reversed_records: Collection[tuple[st
 
 def trade_uid(row: Attributes) -> str:
     """`IB_{account}_{ibExecID}`, or `IB_{account}_T{transactionID}` for rows without an execution id."""
-    return f"IB_{row.record.account_id}_{row.id('ibExecID') or f'T{row.record.key}'}"
+    exec_id = row.id("ibExecID")
+    return f"IB_{row.record.account_id}_{exec_id}" if exec_id else uid_of_transaction(row.record)
+
+
+def uid_of_transaction(record: Record) -> str:
+    """`IB_{account}_T{transactionID}`, which no other row has."""
+    return f"IB_{record.account_id}_T{record.key}"
 
 
 def order_uid(row: Attributes) -> str | None:
@@ -84,6 +90,11 @@ def kind_of_trade(row: Attributes) -> TradeKind:
 def is_cancel(row: Attributes) -> bool:
     """True for a row that takes an earlier one back."""
     return (row.text("transactionType") or "").endswith("Cancel") or "Ca" in row.notes()
+
+
+def is_reversing(row: Attributes) -> bool:
+    """True for a row that takes an earlier one back, also where it counts itself."""
+    return is_cancel(row) or row.text("transactionType") == "TradeCorrect"
 
 
 def combo_stem(row: Attributes) -> str | None:

@@ -1,20 +1,25 @@
 """Normalized rows, strategies and breaks: what the stages after loading read and write."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from apex_pipeline.domain.models import Broker, Instrument, Order, Trade
 from apex_pipeline.domain.reconciliation import Break, CheckName, Finding
-from apex_pipeline.domain.records import Normalized, Record
+from apex_pipeline.domain.records import Normalized, Record, RecordKind, Relative
 from apex_pipeline.domain.strategies.classify import StrategyAssignment
 from apex_pipeline.domain.strategies.legs import ClassifiableOrder, PositionChange, classifiable, position_change
 from apex_pipeline.store.db import Database, Merged, Transaction
 from apex_pipeline.store.repositories.loads import quarantine_rows, record_of
 from apex_pipeline.store.tables import (
     BREAKS,
+    BROKER_BALANCES,
+    BROKER_POSITIONS,
+    CASH_MOVEMENTS,
     DIRTY_DAYS,
+    DRIFT,
+    FEE_ALLOCATIONS,
     FEES,
     INSTRUMENTS,
     ORDERS,
@@ -27,6 +32,9 @@ from apex_pipeline.store.tables import (
 
 Day = tuple[str, date]
 """An account and a business date."""
+
+Identity = tuple[str, str, str]
+"""Kind, account and key of a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +65,48 @@ class NormalizeRepository:
         )
 
     def rewrite(self, days: Sequence[Day], normalize: Callable[[Sequence[Record]], Normalized]) -> Written:
-        """Normalize these days and the whole of every order seen in them; removes rows that no longer follow."""
+        """Normalize these days with all that belongs to them; removes rows that no longer follow.
+
+        To a day belong the whole of its orders and the relatives of its trades (what takes back what), of any day.
+        """
         scope = {"broker": self._broker, **_arrays(days)}
         with self._db.transaction() as tx:
             # The dirty marks go first: a load that commits after this line marks its days again.
             tx.execute("dirty_take", stage="normalize", **scope)
-            records = [record_of(row) for row in tx.fetch("raw_slice", **scope)]
-            rows = normalize(records)
+            records, rows = self._closed(tx, _known(tx.fetch("raw_slice", **scope)), normalize)
             written = self._write(tx, rows)
             tx.execute("multipliers_fill")
             self._remove_stale(tx, records, rows)
+            self._replace_drift(tx, days, rows)
             self._quarantine(tx, records, rows)
-            _mark(tx, self._broker, _touched(days, rows))
+            mark_changed(tx, self._broker, _touched(days, rows))
         return Written(written, len(rows.rejects))
+
+    def _closed(
+        self, tx: Transaction, known: dict[Identity, Record], normalize: Callable[[Sequence[Record]], Normalized]
+    ) -> tuple[list[Record], Normalized]:
+        """These records and their relatives, until no other belongs to them, and the rows of all."""
+        asked: set[Relative] = set()
+        while True:
+            records = list(known.values())
+            rows = normalize(records)
+            open_relatives = rows.relatives - asked
+            found = self._relatives(tx, open_relatives) if open_relatives else {}
+            if found.keys() <= known.keys():
+                return records, rows
+            asked |= open_relatives
+            known = {**found, **known}
+
+    def _relatives(self, tx: Transaction, relatives: Collection[Relative]) -> dict[Identity, Record]:
+        """The records of the orders that these trades belong to, and the trades themselves."""
+        found: dict[Identity, Record] = {}
+        for field in sorted({relative.field for relative in relatives}):
+            asked = [relative for relative in relatives if relative.field == field]
+            accounts = sorted({relative.account_id for relative in asked})
+            values = sorted({relative.value for relative in asked})
+            rows = tx.fetch("raw_relatives", broker=self._broker, accounts=accounts, field=field, values=values)
+            found |= _known(rows)
+        return found
 
     def _write(self, tx: Transaction, rows: Normalized) -> dict[str, Merged]:
         return {
@@ -77,6 +114,10 @@ class NormalizeRepository:
             ORDERS.name: tx.merge(ORDERS, map(as_row, rows.orders)),
             TRADES.name: tx.merge(TRADES, map(as_row, rows.trades)),
             FEES.name: tx.merge(FEES, map(as_row, rows.fees)),
+            FEE_ALLOCATIONS.name: tx.merge(FEE_ALLOCATIONS, map(as_row, rows.fee_allocations)),
+            CASH_MOVEMENTS.name: tx.merge(CASH_MOVEMENTS, map(as_row, rows.cash_movements)),
+            BROKER_POSITIONS.name: tx.merge(BROKER_POSITIONS, map(as_row, rows.positions)),
+            BROKER_BALANCES.name: tx.merge(BROKER_BALANCES, map(as_row, rows.balances)),
         }
 
     def _remove_stale(self, tx: Transaction, records: Sequence[Record], rows: Normalized) -> None:
@@ -85,12 +126,37 @@ class NormalizeRepository:
         tx.execute("orders_remove_stale", processed=orders, keep=[order.order_uid for order in rows.orders])
         tx.execute("fees_remove_stale", processed=orders, keep=[fee.fee_uid for fee in rows.fees])
         tx.execute(
+            "fee_allocations_remove_stale",
+            processed=orders,
+            fees=[part.fee_uid for part in rows.fee_allocations],
+            trades=[part.trade_uid for part in rows.fee_allocations],
+        )
+        self._replace_snapshots(tx, records, rows)
+        tx.execute(
             "trades_remove_stale",
             broker=self._broker,
             accounts=[record.account_id for record in trades],
             keys=[record.key for record in trades],
             keep=[trade.trade_uid for trade in rows.trades],
         )
+
+    def _replace_snapshots(self, tx: Transaction, records: Sequence[Record], rows: Normalized) -> None:
+        """What the newest snapshot of a day does not hold is gone."""
+        snapshots = [r for r in records if r.kind in (RecordKind.POSITIONS, RecordKind.BALANCES)]
+        days = _arrays([(record.account_id, record.business_date) for record in snapshots])
+        names = "held_accounts", "held_dates", "held_ids"
+        held = _columns([(p.account_id, p.business_date, p.broker_position_id) for p in rows.positions], *names)
+        tx.execute("broker_positions_remove_stale", broker=self._broker, **days, **held)
+        held = _columns([(b.account_id, b.business_date, b.currency) for b in rows.balances], *names)
+        tx.execute("broker_balances_remove_stale", broker=self._broker, **days, **held)
+
+    def _replace_drift(self, tx: Transaction, days: Sequence[Day], rows: Normalized) -> None:
+        """The unknown words of these days; of other days only parts were read."""
+        drifts = [drift for drift in rows.drifts if (drift.account_id, drift.business_date) in set(days)]
+        tx.merge(DRIFT, map(as_row, drifts))
+        words = [(d.kind, d.account_id, d.business_date, d.field, d.value) for d in drifts]
+        kept = _columns(words, "kinds", "word_accounts", "word_dates", "fields", "words")
+        tx.execute("drift_remove_stale", broker=self._broker, **_arrays(days), **kept)
 
     def _quarantine(self, tx: Transaction, records: Sequence[Record], rows: Normalized) -> None:
         now: datetime = tx.fetch("now")[0]["now"]
@@ -182,6 +248,16 @@ class BreakRepository:
         return (row["from_date"], row["to_date"]) if row else (from_date, to_date)
 
 
+def _known(rows: Iterable[Mapping[str, Any]]) -> dict[Identity, Record]:
+    records = map(record_of, rows)
+    return {(record.kind, record.account_id, record.key): record for record in records}
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any]]:
+    """Rows as one list per column, the way a query unnests them."""
+    return {name: [row[number] for row in rows] for number, name in enumerate(names)}
+
+
 def _arrays(days: Sequence[Day]) -> dict[str, Any]:
     return {"accounts": [account for account, _ in days], "dates": [day for _, day in days]}
 
@@ -191,7 +267,9 @@ def _touched(days: Sequence[Day], rows: Normalized) -> set[Day]:
     return {*days, *orders, *((trade.account_id, trade.trade_date) for trade in rows.trades)}
 
 
-def _mark(tx: Transaction, broker: Broker, days: set[Day]) -> None:
+def mark_changed(tx: Transaction, broker: Broker, days: set[Day]) -> None:
+    """Have the stages after normalizing look at these days again."""
+
     def rows() -> Iterator[dict[str, Any]]:
         for stage in ("classify", "reconcile"):
             for account, day in sorted(days):

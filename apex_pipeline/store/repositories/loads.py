@@ -2,15 +2,18 @@
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, cast
 
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import Ask, Call, Covered, Delivery, Document, Done, Record, RecordKind, Reject
+from apex_pipeline.errors import BrokerError
 from apex_pipeline.store.db import Database, RawMerged, Transaction
-from apex_pipeline.store.tables import QUARANTINE, QuarantineRow, as_row, raw_table
+from apex_pipeline.store.tables import LOAD_GAPS, QUARANTINE, LoadGap, QuarantineRow, as_row, raw_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,17 @@ class LoadRepository:
         self._db = db
         self._broker = broker
 
+    @contextmanager
+    def run(self, ask: Ask) -> Generator[int]:
+        """A run under its id; what it loaded need not be repeated for a day if it does not end well."""
+        run_id = self.begin_run(ask)
+        try:
+            yield run_id
+        except BrokerError:
+            self.end_run(run_id, complete=False)
+            raise
+        self.end_run(run_id, complete=True)
+
     def begin_run(self, ask: Ask) -> int:
         """Open a run; its loads stay reusable for a day if it never ends."""
         return int(self._db.fetchval("run_begin", broker=self._broker, from_date=ask.from_date, to_date=ask.to_date))
@@ -53,13 +67,16 @@ class LoadRepository:
             to_date=ask.to_date,
             final_after_days=final_after_days,
         )
-        return [Done(**row) for row in rows]
+        gaps = self._gaps(ask.from_date, ask.to_date)
+        return [part for row in rows for part in _without_gaps(Done(**row), gaps)]
 
-    def covered_days(self, data_types: Sequence[str], from_date: date, to_date: date) -> list[dict[str, Any]]:
-        """Covered ranges per account and data type, clipped to the asked days."""
-        return self._db.fetch(
+    def covered_days(self, data_types: Sequence[str], from_date: date, to_date: date) -> list[Done]:
+        """Covered ranges per account and data type, clipped to the asked days and without known gaps."""
+        rows = self._db.fetch(
             "coverage_list", broker=self._broker, data_types=list(data_types), from_date=from_date, to_date=to_date
         )
+        gaps = self._gaps(from_date, to_date)
+        return [part for row in rows for part in _without_gaps(Done(**row), gaps)]
 
     def store(self, run_id: int, call: Call, delivery: Delivery, started_at: datetime) -> Loaded:
         """Commit everything one call brought, or nothing of it."""
@@ -78,12 +95,44 @@ class LoadRepository:
         """Keep a failed call for people to see; it covers nothing."""
         self._db.execute("load_failed", **self._scope(run_id, call), started_at=started_at, error=str(error))
 
-    def records_between(self, account_id: str, from_date: date, to_date: date) -> list[Record]:
-        """Current raw records of an account, by business date."""
+    def density(self) -> dict[str, Decimal]:
+        """Records per covered day of an account so far, by data type: what to expect of days not asked yet."""
+        return {row["data_type"]: row["density"] for row in self._db.fetch("coverage_density", broker=self._broker)}
+
+    def holds(self, kind: RecordKind, account_id: str, from_date: date, to_date: date) -> bool:
+        """Whether any record of a kind is stored for these days of an account."""
+        scope = {"broker": self._broker, "account_id": account_id, "from_date": from_date, "to_date": to_date}
+        return bool(self._db.fetchval("raw_holds", **scope, kind=kind))
+
+    def outlines(self, account_id: str, from_date: date, to_date: date, fields: Sequence[str]) -> list[Record]:
+        """Current orders, trades and fees of an account by business date, their payloads cut down to `fields`."""
         rows = self._db.fetch(
-            "raw_range", broker=self._broker, account_id=account_id, from_date=from_date, to_date=to_date
+            "raw_outlines",
+            broker=self._broker,
+            account_id=account_id,
+            from_date=from_date,
+            to_date=to_date,
+            fields=list(fields),
         )
         return [record_of(row) for row in rows]
+
+    def replace_gaps(
+        self, account_id: str, from_date: date, to_date: date, incomplete: Mapping[str, Iterable[date]]
+    ) -> None:
+        """Make the known gaps of an account between these days exactly these, by data type."""
+        days = [(data_type, day) for data_type, some in incomplete.items() for day in some]
+        found = [(data_type, day) for data_type, day in days if from_date <= day <= to_date]
+        scope = {"broker": self._broker, "account_id": account_id, "from_date": from_date, "to_date": to_date}
+        with self._db.transaction() as tx:
+            now: datetime = tx.fetch("now")[0]["now"]
+            rows = [LoadGap(self._broker, account_id, data_type, day, now) for data_type, day in found]
+            tx.merge(LOAD_GAPS, map(as_row, rows))
+            tx.execute(
+                "gaps_close", **scope, data_types=[gap.data_type for gap in rows], days=[r.business_date for r in rows]
+            )
+
+    def _gaps(self, from_date: date, to_date: date) -> list[dict[str, Any]]:
+        return self._db.fetch("gaps_between", broker=self._broker, from_date=from_date, to_date=to_date)
 
     def _scope(self, run_id: int, call: Call) -> dict[str, Any]:
         return {
@@ -149,6 +198,23 @@ class LoadRepository:
             }
             tx.execute("coverage_add", load_id=load_id, from_date=scope.from_date, to_date=scope.to_date, **watermark)
             tx.execute("sync_state_move", last_record_at=scope.last_record_at, **watermark)
+
+
+def _without_gaps(told: Done, gaps: Iterable[Mapping[str, Any]]) -> Iterator[Done]:
+    """The parts of a covered range between its known gaps."""
+    own = sorted(
+        gap["business_date"]
+        for gap in gaps
+        if (gap["account_id"], gap["data_type"]) == (told.account_id, told.data_type)
+        and told.from_date <= gap["business_date"] <= told.to_date
+    )
+    first = told.from_date
+    for day in own:
+        if first < day:
+            yield replace(told, from_date=first, to_date=day - timedelta(days=1))
+        first = day + timedelta(days=1)
+    if first <= told.to_date:
+        yield replace(told, from_date=first)
 
 
 def record_of(row: Mapping[str, Any]) -> Record:

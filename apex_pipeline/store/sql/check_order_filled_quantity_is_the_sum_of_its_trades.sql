@@ -1,6 +1,13 @@
 -- B01. Both sides are kept (full join): a trade without its order is as wrong as an order without its trades.
 -- A combination is compared leg by leg; its filled quantity counts combinations.
-WITH orders AS (
+-- The order ids are collected first: joined directly, the legs mislead the planner into a scan per trade.
+WITH asked AS (
+    SELECT o.order_uid FROM orders_norm o WHERE o.trade_date BETWEEN %(from_date)s AND %(to_date)s
+    UNION
+    SELECT t.order_uid FROM trades_norm t
+    WHERE t.trade_date BETWEEN %(from_date)s AND %(to_date)s AND t.order_uid IS NOT NULL
+      AND NOT EXISTS (SELECT FROM orders_norm o WHERE o.order_uid = t.order_uid)
+), orders AS (
     SELECT o.order_uid, o.broker, o.account_id, o.trade_date, coalesce(leg.symbol, o.symbol) AS symbol,
            o.filled_qty * coalesce(leg.ratio, 1) AS expected
     FROM orders_norm o
@@ -10,9 +17,7 @@ WITH orders AS (
     SELECT t.order_uid, t.broker, t.account_id, t.symbol, min(t.trade_date) AS trade_date,
            coalesce(sum(t.qty) FILTER (WHERE t.effective), 0) AS actual, array_agg(t.trade_uid ORDER BY t.trade_uid) AS uids
     FROM trades_norm t
-    WHERE t.order_uid IN (SELECT order_uid FROM orders)
-       OR (t.trade_date BETWEEN %(from_date)s AND %(to_date)s AND t.order_uid IS NOT NULL
-           AND NOT EXISTS (SELECT FROM orders_norm o WHERE o.order_uid = t.order_uid))
+    WHERE t.order_uid IN (SELECT order_uid FROM asked)
     GROUP BY 1, 2, 3, 4
 )
 SELECT coalesce(o.broker, t.broker) AS broker, coalesce(o.account_id, t.account_id) AS account_id,

@@ -1,0 +1,2 @@
+SELECT business_date, count(*) AS subjects FROM raw_records
+WHERE business_date BETWEEN %(from_date)s AND %(to_date)s GROUP BY 1
