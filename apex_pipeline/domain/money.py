@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from decimal import Decimal
-from fractions import Fraction
 
 from apex_pipeline.errors import UnknownPayload
 
@@ -44,16 +43,23 @@ def allocate(total: Decimal, weights: Sequence[Decimal], places: int) -> list[De
     if not weights or min(weights) < 0:
         raise ValueError("a sum can be split only over weights, none of them negative")
     places = max(places, places_of(total))
-    units = int(abs(Fraction(total)) * 10**places)
-    shares = [Fraction(weight) for weight in weights] if any(weights) else [Fraction(1)] * len(weights)
+    units = abs(_units(total, places))
+    finest = max(map(places_of, weights))
+    shares = [_units(weight, finest) for weight in weights] if any(weights) else [1] * len(weights)
     whole = sum(shares)
-    exact = [units * share / whole for share in shares]
-    parts = [int(part) for part in exact]
-    by_loss = sorted(range(len(parts)), key=lambda n: (parts[n] - exact[n], n))
+    cut = [divmod(units * share, whole) for share in shares]
+    parts = [part for part, _ in cut]
+    by_loss = sorted(range(len(parts)), key=lambda n: (-cut[n][1], n))
     for n in by_loss[: units - sum(parts)]:
         parts[n] += 1
     sign = -1 if total < 0 else 1
     return [_scaled(sign * part, places) for part in parts]
+
+
+def _units(value: Decimal, places: int) -> int:
+    """A number of at most `places` decimals in units of the last of them; exact at any length."""
+    numerator, denominator = value.as_integer_ratio()
+    return numerator * 10**places // denominator
 
 
 def _scaled(units: int, places: int) -> Decimal:

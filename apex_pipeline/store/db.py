@@ -6,6 +6,7 @@ loading the same rows again changes nothing. Table and column names come from `t
 
 import io
 import json
+import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -332,8 +333,11 @@ def _field(value: Any) -> str:
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\N{REPLACEMENT CHARACTER}"})
 
 
+_ESCAPED = re.compile(r"[\\\t\n\r\0]")
+
+
 def _escaped(text: str) -> str:
-    return text.translate(_ESCAPES)
+    return text.translate(_ESCAPES) if _ESCAPED.search(text) else text
 
 
 def _merged_value(table: Table, column: str) -> sql.SQL:

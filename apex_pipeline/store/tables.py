@@ -96,6 +96,7 @@ class LoadGap:
     found_at: datetime
 
 
+@cache
 def columns_of(row: type) -> tuple[str, ...]:
     """The column names of a row class, in order."""
     return tuple(field.name for field in fields(row))

@@ -7,8 +7,9 @@ guess would give an unknown kind of option the contract size of a stock.
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 from apex_pipeline.brokers.futu import vocabulary
 from apex_pipeline.domain import instruments
@@ -57,6 +58,7 @@ class Listing:
     delivery: str | None = None
 
 
+@lru_cache(maxsize=1 << 16)
 def parse(market: str | None, code: str, trd_market: int | None = None) -> Listing:
     """The instrument of a code without its prefix, e.g. ("US", "AAPL210402C132500"); never fails.
 
@@ -157,7 +159,7 @@ def _option(market: str, code: str) -> Listing | None:
 
 def _expiry(yymmdd: str) -> date | None:
     try:
-        return datetime.strptime(f"20{yymmdd}+0000", "%Y%m%d%z").date()
+        return date(2000 + int(yymmdd[:2]), int(yymmdd[2:4]), int(yymmdd[4:]))
     except ValueError:
         return None
 
