@@ -82,4 +82,9 @@ class Attributes:
 
     def notes(self) -> frozenset[str]:
         """The codes of the row as a free set; IB adds codes and changes the separator."""
-        return frozenset((self.text("notes") or "").replace(",", ";").replace(" ", ";").split(";")) - {""}
+        return codes_of(self.text("notes") or "")
+
+
+def codes_of(notes: str) -> frozenset[str]:
+    """The codes in the text of `notes`, whatever separates them."""
+    return frozenset(notes.replace(",", ";").replace(" ", ";").split(";")) - {""}

@@ -13,12 +13,14 @@ from apex_pipeline.brokers.ib.flex import Element, FlexReader, Statement
 from apex_pipeline.brokers.ib.flex_client import Window
 from apex_pipeline.brokers.ib.records import Collector, generated_at
 from apex_pipeline.brokers.ib.sections import KNOWN_SECTIONS
-from apex_pipeline.brokers.ib.times import UNDECIDED, date_of, instant_of, order_within, slash_order
+from apex_pipeline.brokers.ib.times import BLANKS, UNDECIDED, date_of, instant_of, order_within, slash_order
+from apex_pipeline.brokers.ib.vocabulary import TRADE_LEVELS, TRADE_ROWS
 from apex_pipeline.domain.records import ALL_MARKETS, Covered, Delivery, Document, Record, RecordKind
 from apex_pipeline.errors import UnknownPayload
 
 DATA_TYPE = "ib_flex"
 INTERFACE = "flex"
+_TRADES = "Trades"
 _SATURDAY = 5
 _DAY = timedelta(days=1)
 
@@ -45,12 +47,15 @@ class _Reading:
     collector: Collector
     sections: Counter[str] = field(default_factory=Counter[str])
     present: set[tuple[int, str]] = field(default_factory=set[tuple[int, str]])
+    levels: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
 
     def take(self, element: Element) -> None:
         self.collector.add(element)
         self.present.add((element.statement.number, element.section))
         if element.tag != element.section or element.attributes:
             self.sections[element.section] += 1
+        if element.section == _TRADES and element.tag != _TRADES:
+            self.levels[(element.tag, element.attributes.get("levelOfDetail", "").strip())] += 1
 
     def accounts(self) -> list[str]:
         return sorted({item.account_id for item in self.reader.statements if item.account_id})
@@ -78,9 +83,7 @@ class _Reading:
             yield "the answer holds no statement"
         if any(count.strip() != str(len(statements)) for count in declared[:1]):
             yield f"the document declares {declared[0]!r} statements and holds {len(statements)}; all were read"
-        for section, count in sorted(self.sections.items()):
-            if section not in KNOWN_SECTIONS:
-                yield f"section {section} is new: its {count} rows stay in the document and are not loaded"
+        yield from self._unknown_parts()
         if self.collector.without_id:
             yield (
                 f"{self.collector.without_id} rows have no transactionID or ibOrderID and are kept by their content: "
@@ -89,6 +92,18 @@ class _Reading:
         for statement in statements:
             yield from self._statement_notes(statement)
 
+    def _unknown_parts(self) -> Iterable[str]:
+        """Sections, and rows of the trades, that no rule knows and no record carries."""
+        for section in sorted({name for _, name in self.present} - KNOWN_SECTIONS):
+            count = self.sections[section]
+            rows = f"its {count} rows stay in the document and are not loaded" if count else "it is empty"
+            yield f"section {section} is new: {rows}"
+        for (tag, level), count in sorted(self.levels.items()):
+            if tag == "Order" or (tag in TRADE_ROWS and (level in BLANKS or level.upper() in TRADE_LEVELS)):
+                continue
+            named = f"{tag} of level {level}" if level else tag
+            yield f"{named[:120]} is new in Trades: its {count} rows stay in the document and are not loaded"
+
     def _statement_notes(self, statement: Statement) -> Iterable[str]:
         account = statement.account_id or "of no account"
         if self.lacks_executions(statement):
@@ -96,7 +111,7 @@ class _Reading:
                 f"the statement {account} has no executions, only orders or confirmations, so its days stay open: "
                 "add Trades with level Execution to the Flex query"
             )
-        elif not {(statement.number, "Trades"), (statement.number, "Trade")} & self.present:
+        elif not {(statement.number, _TRADES), (statement.number, "Trade")} & self.present:
             yield f"the statement {account} has no Trades section: if trades are expected, add it to the Flex query"
         if _window_of(statement, self.collector.order) is None:
             yield f"the statement {account} does not say its days (fromDate, toDate), so none counts as loaded"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from apex_pipeline.brokers.ib.attributes import Attributes
+from apex_pipeline.brokers.ib.drift import drifts
 from apex_pipeline.brokers.ib.fees import fees_of
 from apex_pipeline.brokers.ib.orders import Execution, orders_of
 from apex_pipeline.brokers.ib.reversals import check_original, relatives_of, reversed_records
@@ -17,7 +18,8 @@ from apex_pipeline.errors import UnknownPayload
 def normalize(records: Sequence[Record]) -> Normalized:
     """Rows of these records; all records of one order, and all `relatives` told, must be given together.
 
-    The result does not depend on the order of the records. What no rule can read is in `rejects`.
+    The result does not depend on the order of the records. What no rule can read is in `rejects`, what loads with a
+    word that no rule knows is in `drifts`.
     """
     current = _newest(records)
     result = Normalized()
@@ -29,6 +31,7 @@ def normalize(records: Sequence[Record]) -> Normalized:
     result.orders.extend(orders_of(executions, order_rows))
     _fees([item for item in current if item.kind is RecordKind.FEES], result)
     result.relatives.update(relatives_of(current))
+    result.drifts.extend(drifts(current))
     return result
 
 

@@ -27,6 +27,7 @@ from apex_pipeline.domain.models import AssetClass, Instrument, OptionRight
 ASSET_CLASSES = {
     "STK": AssetClass.STOCK,
     "OPT": AssetClass.OPTION,
+    "FSOPT": AssetClass.OPTION,
     "FUT": AssetClass.FUTURE,
     "FOP": AssetClass.FUTURE_OPTION,
     "FSFOP": AssetClass.FUTURE_OPTION,
@@ -37,6 +38,7 @@ ASSET_CLASSES = {
     "WAR": AssetClass.WARRANT,
     "IOPT": AssetClass.WARRANT,
     "CFD": AssetClass.CFD,
+    "FXCFD": AssetClass.CFD,
     "CRYPTO": AssetClass.CRYPTO,
     "IND": AssetClass.INDEX,
     "BAG": AssetClass.COMBO,
