@@ -22,6 +22,8 @@ LOOKBACK_DAYS = 90
 ORDER_LIFE_DAYS = 91
 """An order can be filled so many days after it was made: what is checked about trades needs orders so much older."""
 
+MENDING_ROUNDS = 2
+
 FRIDAY = 5
 
 Observe = Callable[[str, int, int], None]
@@ -107,10 +109,17 @@ class Extraction:
         return self.loads.holds(kind, str(call.account_id), call.from_date, call.to_date)
 
     def mend(self, session: Session, accounts: Sequence[Account], done: Sequence[Done]) -> list[tuple[Account, Audit]]:
-        """Ask once for what the stored records say is missing; what stays missing becomes a gap."""
-        audits = self.audits(accounts)
-        calls = [call for one, found in audits for call in self.broker.plan_follow_up(one, found, self.ask, done)]
-        if calls:
+        """Ask once for what the stored records say is missing; what stays missing becomes a gap.
+
+        In two rounds, because an order that the first one finds may have deals that nobody asked for.
+        """
+        audits, asked = self.audits(accounts), set[Call]()
+        for _ in range(MENDING_ROUNDS):
+            planned = [call for one, found in audits for call in self.broker.plan_follow_up(one, found, self.ask, done)]
+            calls = [call for call in planned if call not in asked]
+            if not calls:
+                break
+            asked.update(calls)
             self.load(session, calls)
             audits = self.audits(accounts)
         for account, found in audits:
@@ -124,10 +133,13 @@ class Extraction:
             return []
         oldest = min(self.ask.from_date, self.ask.today - timedelta(days=LOOKBACK_DAYS))
         days = oldest - timedelta(days=ORDER_LIFE_DAYS), self.ask.today + timedelta(days=1)
-        return [
+        found = [
             (account, self.broker.audit(account, self.loads.outlines(account.account_id, *days, fields)))
             for account in accounts
         ]
+        # before these days the orders of a deal may lie outside of what was read
+        since = oldest - timedelta(days=1)
+        return [(one, replace(told, orphans=frozenset(d for d in told.orphans if d >= since))) for one, told in found]
 
     def fee_calls(self, audits: Sequence[tuple[Account, Audit]]) -> list[Call]:
         """Fees of every filled order that has none yet, over all windows: asking per window would cost more calls.
@@ -160,14 +172,23 @@ def askable(ask: Ask, broker: BrokerPort, loads: LoadRepository) -> Ask:
     was missed between earlier loads: a machine that was off for a week leaves no hole.
     """
     ask = replace(ask, to_date=min(ask.to_date, broker.last_day(ask.today)))
-    if ask.scope is not LoadScope.HISTORY or not broker.last_day(ask.today) == ask.to_date >= ask.from_date:
+    kinds = _covering(broker, ask.scope)
+    if not kinds or not broker.last_day(ask.today) == ask.to_date >= ask.from_date:
         return ask
     first, last = ask.to_date - timedelta(days=LOOKBACK_DAYS), ask.from_date - timedelta(days=1)
-    parts = loads.covered_days(broker.covering_data_types, first, last) if first <= last else []
+    parts = loads.covered_days(kinds, first, last) if first <= last else []
     told = {day for part in parts for day in days_of(part.from_date, part.to_date)}
-    may_have_changed = {day for day in told if (ask.to_date - day).days <= broker.reread_days}
+    changing = broker.reread_days if ask.scope is LoadScope.HISTORY else -1
+    may_have_changed = {day for day in told if (ask.to_date - day).days <= changing}
     missed = {day for day in days_of(min(told), last) if day not in told} if told else set[date]()
     return replace(ask, again=frozenset(may_have_changed | missed))
+
+
+def _covering(broker: BrokerPort, scope: LoadScope) -> Sequence[str]:
+    """The data types that tell whether the days of a scope were loaded; none where a load never looks back."""
+    if scope is LoadScope.HISTORY:
+        return broker.covering_data_types
+    return (broker.cash_data_type,) if scope is LoadScope.CASH and broker.cash_data_type else ()
 
 
 def done_before(ask: Ask, broker: BrokerPort, loads: LoadRepository) -> list[Done]:

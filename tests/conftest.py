@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import psycopg2
+import psycopg2.extensions
 import pytest
 from psycopg2 import sql
 
@@ -18,6 +18,7 @@ from apex_pipeline.settings import PROJECT_DIR, sibling_database
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.embedded import EmbeddedServer
 from apex_pipeline.store.migrate import MigrationRunner
+from tests.store.rows import connected
 
 TEMPLATE = "apex_test_template"
 
@@ -72,7 +73,7 @@ def _database(server_url: str, template: str | None) -> Iterator[str]:
     with _locked(server_url, TEMPLATE) as connection:  # a template in use cannot be cloned
         _create(connection, name, template)
     yield sibling_database(server_url, name)
-    with _connected(server_url) as connection, connection.cursor() as cursor:
+    with connected(server_url) as connection, connection.cursor() as cursor:
         cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
@@ -86,17 +87,7 @@ def _create(connection: psycopg2.extensions.connection, name: str, template: str
 
 
 @contextmanager
-def _connected(url: str) -> Generator[psycopg2.extensions.connection]:
-    connection = psycopg2.connect(url)
-    connection.autocommit = True
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-@contextmanager
 def _locked(url: str, name: str) -> Generator[psycopg2.extensions.connection]:
-    with _connected(url) as connection, connection.cursor() as cursor:
+    with connected(url) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", (name,))
         yield connection

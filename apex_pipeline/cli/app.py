@@ -32,6 +32,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+imports = typer.Typer(help="Load statements that are on disk.", no_args_is_help=True)
+app.add_typer(imports, name="import")
+
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")]
@@ -150,6 +153,20 @@ def _backfill(wish: "Wish", configured: settings.Settings, *, dry_run: bool, as_
             return DONE
         with_dagster(found)
         return tell(load(wish, found), wish.brokers, found, as_json=as_json)
+
+
+@imports.command("flex")
+def import_flex(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders, .xml, .xml.gz or .zip files.")],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Load Flex statements of any age, in any order, and everything that follows from them."""
+    from apex_pipeline.cli.importing import load_statements
+
+    with errors_in_one_line(debug=debug):
+        code = load_statements(paths, settings.load(), as_json=as_json)
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -17,11 +17,20 @@ from apex_pipeline.cli.opening import Opened
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import ALL_MARKETS, Account, Ask, Call, LoadScope
 from apex_pipeline.errors import ConfigError
-from apex_pipeline.live.history import COUNTS, SCOPES, ZONE, LoadResult, LoadStatus, combined, loaded, today
+from apex_pipeline.live.history import (
+    COUNTS,
+    SCOPES,
+    ZONE,
+    LoadResult,
+    LoadStatus,
+    combined,
+    first_missing_day,
+    loaded,
+    today,
+)
 from apex_pipeline.orchestration.steps import STEPS, broker_of, main_step
 from apex_pipeline.pipeline import ingest_plan, predicted_seconds
 from apex_pipeline.settings import Settings
-from apex_pipeline.store.coverage import first_missing_day
 
 if TYPE_CHECKING:
     from apex_pipeline.orchestration.running import Outcome
@@ -116,9 +125,8 @@ def asked_range(wish: Wish, found: Opened) -> tuple[date, date]:
         untold = 1 if "ib" in wish.brokers and last == today() else 0
         first = last - timedelta(days=(wish.days or lookback) - 1 + untold)
     else:
-        covering = {port.name: port.covering_data_types for port in ports(wish.brokers, found.settings).values()}
-        missing = whole if found.is_empty else first_missing_day(found.db, covering, last, lookback)
-        first = max(whole, missing)
+        ask, each = wish.ask(last, last), ports(wish.brokers, found.settings).values()
+        first = whole if found.is_empty else min(first_missing_day(found.db, port, ask, lookback) for port in each)
     return max(first, found.settings.history_start), last
 
 
@@ -166,7 +174,8 @@ def _result(broker: str, outcome: Loaded, found: Opened) -> LoadResult:
     counts = {name: sum(int(one.get(name, 0)) for one in told) for name in COUNTS}
     days = outcome.first, outcome.last
     asked = counts if main_step(broker) in steps and any(told) else {}
-    return loaded(found.db, broker, days, asked, list(dict.fromkeys(failed.values())))
+    result = loaded(found.db, broker, days, asked, list(dict.fromkeys(failed.values())))
+    return replace(result, duration_seconds=round(outcome.seconds, 3))
 
 
 def _unreadable(outcome: Loaded) -> int:

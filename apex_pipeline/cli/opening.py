@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from apex_pipeline import settings
 from apex_pipeline.errors import ConfigError
 from apex_pipeline.settings import PROJECT_DIR, Settings, sibling_database
+from apex_pipeline.store.connection import where
 from apex_pipeline.store.create import ensure_database
-from apex_pipeline.store.db import Database, where
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.embedded import EmbeddedServer
 from apex_pipeline.store.migrate import MigrationRunner
 

@@ -6,7 +6,7 @@ from typing import Any
 from apex_pipeline.cli.console import line, show
 from apex_pipeline.cli.opening import Opened
 from apex_pipeline.reports.tables import ReportTable
-from apex_pipeline.store.db import where
+from apex_pipeline.store.connection import where
 
 
 def status_of(found: Opened) -> dict[str, Any]:

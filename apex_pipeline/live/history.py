@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from apex_pipeline.brokers.contract import Acquire, BrokerPort
 from apex_pipeline.brokers.registry import FLEX_WINDOW_SECONDS, futu_port, ib_port, normalizing_ports
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import ALL_MARKETS, Account, Ask, LoadScope, RecordKind
-from apex_pipeline.errors import BrokerError
+from apex_pipeline.errors import BrokerError, ConfigError
 from apex_pipeline.extraction import Ingested, Observe
 from apex_pipeline.pipeline import (
     classify_strategies,
@@ -25,9 +25,10 @@ from apex_pipeline.pipeline import (
     silent,
 )
 from apex_pipeline.settings import Settings
-from apex_pipeline.store.coverage import first_missing_day, rows_by_day, sync_status
+from apex_pipeline.store.coverage import rows_by_day, sync_status
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.limiter import RateLimiter
+from apex_pipeline.store.repositories.loads import LoadRepository
 from apex_pipeline.store.tables import raw_table
 
 ZONE = ZoneInfo("Asia/Hong_Kong")
@@ -40,7 +41,7 @@ COUNTS = ("calls", "records", "new_versions", "unchanged", "superseded", "quaran
 
 
 class LoadStatus(StrEnum):
-    """SUCCESS: all that was asked is there. PARTIAL: some is missing or unreadable. FAILED: nothing could be asked."""
+    """SUCCESS: all that was asked is there. PARTIAL: some is missing or unreadable. FAILED: nothing was loaded."""
 
     SUCCESS = "SUCCESS"
     PARTIAL = "PARTIAL"
@@ -66,15 +67,17 @@ class LoadResult:
 
     def as_json(self) -> dict[str, Any]:
         """The result for `--json`, its counts beside the rest."""
-        told = asdict(self)
+        own = {name: value for name, value in asdict(self).items() if name not in ("counts", "brokers")}
         each = {broker: result.as_json() for broker, result in self.brokers.items()}
-        return {**{k: v for k, v in told.items() if k not in ("counts", "brokers")}, **self.counts, "brokers": each}
+        return {**own, **self.counts, **({"brokers": each} if each else {})}
 
 
 class HistoryLoaderService:
     """Loads the history of both brokers into the database and does everything that follows from it.
 
-    `config`: the settings in force if None. `dry_run`: plan only; asks no broker and writes nothing.
+    What a broker or a setting refuses is told by the result; only a database that cannot be used is raised
+    (StorageError). Days yet to come are left out. `config`: the settings in force if None. `dry_run`: plan
+    only; asks no broker and writes nothing, and `counts["calls"]` tells how many calls would be made.
     """
 
     def __init__(self, db: Database, config: Settings | None = None, dry_run: bool = False) -> None:  # noqa: FBT002
@@ -84,29 +87,37 @@ class HistoryLoaderService:
 
     def load_futu_history(
         self,
-        account_id: str | None = None,
-        market: str = ALL_MARKETS,
+        account_id: str | int | None = None,
+        market: str | None = ALL_MARKETS,
         from_date: date | None = None,
         to_date: date | None = None,
-        *,
-        force: bool = False,
+        force: bool = False,  # noqa: FBT002 - scripts give all five by place
     ) -> LoadResult:
-        """Futu's orders, deals, fees and cash flow; without dates what is missing."""
-        return self._load("futu", from_date, to_date, account_id=account_id, market=market, force=force)
+        """Futu's orders, deals, fees and cash flow; without dates what is missing. `force` repeats finished windows.
+
+        `market`: as Futu names it (US, HK, ...); cash flow is told for all markets together.
+        """
+        wish = {"account_id": str(account_id) if account_id else None, "market": (market or ALL_MARKETS).upper()}
+        return self._load("futu", from_date, to_date, **wish, force=force)
 
     def load_ib_history(
         self,
         account_id: str | None = None,
         from_date: date | None = None,
         to_date: date | None = None,
-        *,
-        force: bool = False,
+        force: bool = False,  # noqa: FBT002 - scripts give all four by place
     ) -> LoadResult:
-        """What IB's Flex statements tell; without dates what is missing."""
+        """What IB's Flex statements tell; without dates what is missing. `force` repeats finished windows.
+
+        A statement tells every account of its query, whichever is asked for.
+        """
         return self._load("ib", from_date, to_date, account_id=account_id, force=force)
 
     def load_all_history(
-        self, from_date: date | None = None, to_date: date | None = None, *, force: bool = False
+        self,
+        from_date: date | None = None,
+        to_date: date | None = None,
+        force: bool = False,  # noqa: FBT002 - scripts give all three by place
     ) -> LoadResult:
         """Every configured broker, one after the other; one that fails does not stop the next."""
         each = {broker: self._load(broker, from_date, to_date, force=force) for broker in self.config.brokers}
@@ -117,8 +128,17 @@ class HistoryLoaderService:
         return sync_status(self.db)
 
     def extract(self, broker: str, ask: Ask, observe: Observe = silent, *, patient: bool = True) -> Ingested:
-        """Fetch and store what the ask still lacks; raises BrokerError. `patient`: whether nobody waits."""
-        return ingest(self.db, self.port(broker, patient=patient), self.limit(broker), ask, observe)
+        """Fetch and store what the ask still lacks; raises BrokerError, and ConfigError for an account nobody has.
+
+        `patient`: whether nobody waits.
+        """
+        port = self.port(broker, patient=patient)
+        ingested = ingest(self.db, port, self.limit(broker), ask, observe)
+        known = self._known(port) if broker == "ib" else []
+        if known and ask.account_id and ask.account_id not in known:
+            # IB names its accounts in the statements only, so this is known afterwards
+            raise ConfigError(f"no statement of IB tells of account {ask.account_id}; they tell of {', '.join(known)}")
+        return ingested
 
     def port(self, broker: str, *, patient: bool = True) -> BrokerPort:
         """The broker as configured, not yet connected."""
@@ -146,35 +166,84 @@ class HistoryLoaderService:
 
     def _load(self, broker: str, from_date: date | None, to_date: date | None, **wish: Any) -> LoadResult:
         started = time.monotonic()
-        last = to_date or today()
-        covering = {Broker(broker.upper()): self.port(broker).covering_data_types}
-        first = from_date or first_missing_day(self.db, covering, last, self.config.lookback_days)
-        ask = Ask(max(first, self.config.history_start), last, today(), **wish)
-        if self.dry_run:
-            return self._planned(broker, ask)
-        ingested, errors = self._extracted(broker, ask)
+        try:
+            ask = self._ask(self.port(broker), from_date, to_date, wish)
+            if self.dry_run:
+                return self._planned(self.port(broker), ask)
+        except ConfigError as error:
+            return LoadResult(LoadStatus.FAILED, errors=(str(error),))
+        ingested, errors, some = self._extracted(broker, ask)
+        if not from_date and not errors and (first := self._continued(self.port(broker), ask)) < ask.from_date:
+            # an account that was met for the first time just now has a past that nobody asked for
+            ask = replace(ask, from_date=first)
+            more, errors, _ = self._extracted(broker, ask)
+            ingested += more
         self.derive(ask.from_date, ask.to_date)
         result = loaded(self.db, broker, (ask.from_date, ask.to_date), total(ingested), errors)
-        return replace(result, duration_seconds=round(time.monotonic() - started, 3))
+        status = LoadStatus.PARTIAL if some and result.status is LoadStatus.FAILED else result.status
+        return replace(result, status=status, duration_seconds=round(time.monotonic() - started, 3))
 
-    def _extracted(self, broker: str, ask: Ask) -> tuple[list[Ingested], list[str]]:
-        """What each scope brought, up to the first that the broker refused, and its refusal."""
+    def _ask(self, port: BrokerPort, from_date: date | None, to_date: date | None, wish: dict[str, Any]) -> Ask:
+        """The wish with its days; raises ConfigError for days that cannot be meant."""
+        last, oldest = min(to_date or today(), today()), self.config.history_start
+        if from_date and from_date > (to_date or last):
+            raise ConfigError(f"from_date {from_date} is after to_date {to_date or last}")
+        if (from_date or last) < oldest:
+            raise ConfigError(f"{from_date or last} is before APEX_HISTORY_START={oldest}, the first day to load")
+        ask = Ask(from_date or last, last, today(), **wish)
+        return ask if from_date else replace(ask, from_date=self._continued(port, ask))
+
+    def _continued(self, port: BrokerPort, ask: Ask) -> date:
+        """The first day of a load that continues what was loaded before."""
+        return max(first_missing_day(self.db, port, ask, self.config.lookback_days), self.config.history_start)
+
+    def _extracted(self, broker: str, ask: Ask) -> tuple[list[Ingested], list[str], bool]:
+        """What each scope brought, up to the first that was refused; its refusal; whether any answer was stored."""
         ingested: list[Ingested] = []
+        asked: list[str] = []
+
+        def observe(what: str, _done: int, of: int) -> None:
+            asked.extend([what] if of else [])
+
         for scope in SCOPES[broker]:
             try:
-                ingested += [self.extract(broker, replace(ask, scope=scope), patient=False)]
-            except BrokerError as error:
-                return ingested, [str(error)]
-        return ingested, []
+                ingested += [self.extract(broker, replace(ask, scope=scope), observe, patient=False)]
+            except (BrokerError, ConfigError) as error:
+                # each call is stored before the next one is made
+                return ingested, [str(error)], len(asked) > 1
+        return ingested, [], True
 
-    def _planned(self, broker: str, ask: Ask) -> LoadResult:
-        accounts = [Account(ask.account_id or "each account")]
-        calls = [
-            call
-            for scope in SCOPES[broker]
-            for call in ingest_plan(self.db, self.port(broker), accounts, replace(ask, scope=scope))
-        ]
+    def _planned(self, port: BrokerPort, ask: Ask) -> LoadResult:
+        known = [name for name in self._known(port) if ask.account_id in (None, name)]
+        accounts = [Account(name) for name in known or [ask.account_id or "each account"]]
+        asks = [replace(ask, scope=scope) for scope in SCOPES[port.name.lower()]]
+        calls = [call for one in asks for call in ingest_plan(self.db, port, accounts, one)]
         return LoadResult(LoadStatus.SUCCESS, counts={"calls": len(calls)})
+
+    def _known(self, port: BrokerPort) -> list[str]:
+        """The accounts of a broker that were loaded before."""
+        return sorted(row["account_id"] for row in self.db.fetch("known_accounts") if row["broker"] == port.name)
+
+
+def first_missing_day(db: Database, port: BrokerPort, ask: Ask, lookback_days: int) -> date:
+    """Where a load up to `ask.to_date` continues: the last day that each account has for the asked market.
+
+    The day from which any account was ever told, where another account or the market was not told since then;
+    the whole look-back where nothing was told.
+    """
+    whole = ask.to_date - timedelta(days=lookback_days - 1)
+    rows = LoadRepository(db, port.name).covered_days(port.covering_data_types, whole, ask.to_date)
+    rows = [row for row in rows if ask.account_id in (None, row.account_id)]
+    begun = min((row.from_date for row in rows), default=whole)
+    starts: list[date] = []
+    for account_id in {row.account_id for row in rows}:
+        told = [row for row in rows if row.account_id == account_id and row.market in (ALL_MARKETS, ask.market)]
+        for data_type in {row.data_type for row in told}:
+            own = [row for row in told if row.data_type == data_type]
+            late = min(row.from_date for row in own) > begun
+            starts.append(begun if late else max(row.to_date for row in own))
+        starts.extend([] if told else [begun])
+    return min(starts, default=whole)
 
 
 def normalize_all(db: Database, first: date, last: date, observe: Observe = silent) -> int:

@@ -15,7 +15,7 @@ from apex_pipeline.domain.reconciliation import CHECKS, Break, CheckName, Severi
 from apex_pipeline.orchestration.partitions import daily, span
 from apex_pipeline.orchestration.resources import Storage
 from apex_pipeline.pipeline import reconcile_days
-from apex_pipeline.store.db import to_json
+from apex_pipeline.store.copy_text import to_json
 from apex_pipeline.store.repositories.ledger import BreakRepository
 
 CHECKED_ASSETS = {

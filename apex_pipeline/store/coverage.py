@@ -1,10 +1,8 @@
 """How much is there: rows per day and table, coverage per account, what waits in quarantine."""
 
-from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
-from apex_pipeline.domain.models import Broker
 from apex_pipeline.store.db import Database
 
 DATE_COLUMNS = {
@@ -32,16 +30,3 @@ def rows_by_day(db: Database, table: str, first: date, last: date) -> dict[date,
 def sync_status(db: Database) -> list[dict[str, Any]]:
     """The watermark of every account and data type."""
     return db.fetch("sync_status")
-
-
-def first_missing_day(db: Database, covering: Mapping[Broker, Sequence[str]], last: date, lookback_days: int) -> date:
-    """Where a load without a range begins: the last day that every account has, else the whole look-back.
-
-    `covering`: the data types of each broker that must cover a day.
-    """
-    whole = last - timedelta(days=lookback_days - 1)
-    starts: list[date] = []
-    for broker, data_types in covering.items():
-        row = db.fetchrow("covered_until", broker=broker, data_types=list(data_types))
-        starts.append(row["until"] if row and row["until"] else whole)
-    return max(whole, min(starts, default=whole))

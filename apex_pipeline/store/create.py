@@ -5,7 +5,8 @@ from psycopg2 import sql
 
 from apex_pipeline.errors import StorageError
 from apex_pipeline.settings import sibling_database
-from apex_pipeline.store.db import Database, database_name, where
+from apex_pipeline.store.connection import where
+from apex_pipeline.store.db import Database, database_name
 
 MAINTENANCE_DATABASE = "postgres"
 
@@ -28,8 +29,8 @@ def _create(server: Database, name: str, url: str) -> None:
     try:
         with server.autocommit() as cursor:
             cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    except psycopg2.errors.DuplicateDatabase:
-        return
+    except (psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):
+        return  # another process made it at the same moment
     except psycopg2.errors.InsufficientPrivilege:
         raise StorageError(
             f"database {name!r} does not exist at {where(url)} and this role may not create it: "

@@ -4,16 +4,11 @@ Rows are COPYed to a temporary table and merged by key; a row is written only wh
 loading the same rows again changes nothing. Table and column names come from `tables` only.
 """
 
-import io
-import json
-import re
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
-from enum import Enum
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import Any, LiteralString, cast
@@ -21,13 +16,13 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg2
 import psycopg2.extras
-import simplejson
 from psycopg2 import sql
 
 from apex_pipeline.errors import ConfigError, StorageError
+from apex_pipeline.store.connection import connect, reason, where
+from apex_pipeline.store.copy_text import copy_text, to_json
 from apex_pipeline.store.tables import Table
 
-CONNECT_TIMEOUT_SECONDS = 10
 Row = dict[str, Any]
 
 
@@ -77,12 +72,6 @@ def database_name(url: str) -> str:
     return name
 
 
-def where(url: str) -> str:
-    """Host and database of a URL for people: without user and password."""
-    parts = urlsplit(url)
-    return f"{parts.hostname or 'local socket'}{f':{parts.port}' if parts.port else ''}{parts.path}"
-
-
 class Database:
     """A PostgreSQL connection, opened when first used and usable by one thread at a time.
 
@@ -118,7 +107,7 @@ class Database:
 
     def _live(self) -> psycopg2.extensions.connection:
         if self._connection is None or self._connection.closed:
-            self._connection = _connect(self.url)
+            self._connection = connect(self.url)
         return self._connection
 
     @contextmanager
@@ -131,7 +120,7 @@ class Database:
                     yield Transaction(cursor)
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 self.close()
-                raise StorageError(f"the database {where(self.url)} was lost: {_first_line(error)}") from error
+                raise StorageError(f"the database {where(self.url)} was lost: {reason(error)}") from error
 
     @contextmanager
     def autocommit(self) -> Generator[psycopg2.extensions.cursor]:
@@ -222,7 +211,7 @@ class Transaction:
                 sql.SQL(", ").join(columns), sql.Identifier(table.name)
             )
         )
-        buffer, count = _copy_text(table.columns, rows)
+        buffer, count = copy_text(table.columns, rows)
         self._cursor.copy_expert("COPY staged FROM STDIN", buffer)
         return count
 
@@ -259,85 +248,8 @@ class Transaction:
         return RawMerged(new, staged - superseded - new, superseded)
 
 
-def _connect(url: str) -> psycopg2.extensions.connection:
-    try:
-        connection = psycopg2.connect(
-            url,
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            application_name="apex",
-            keepalives_idle=30,
-            options="-c timezone=UTC -c lock_timeout=60s -c idle_in_transaction_session_timeout=10min",
-        )
-    except psycopg2.OperationalError as error:
-        raise StorageError(f"cannot reach the database {where(url)}: {_first_line(error)}") from None
-    except psycopg2.ProgrammingError:
-        raise ConfigError("APEX_DATABASE_URL is not a valid PostgreSQL URL") from None
-    psycopg2.extras.register_default_jsonb(connection, loads=_loads)
-    return connection
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
-
-
-def _loads(text: str) -> Any:
-    return json.loads(text, parse_float=Decimal)
-
-
-def to_json(value: Any) -> str:
-    """JSON for a jsonb column: Decimals exact, and NUL (which jsonb cannot hold) made visible.
-
-    The exact bytes stay in `raw_documents`, so nothing is lost by the replacement.
-    """
-    text = simplejson.dumps(value, use_decimal=True, default=_iso, separators=(",", ":"))
-    return text.replace("\\u0000", "\\ufffd")
-
-
-def _iso(value: object) -> str:
-    if isinstance(value, (date, datetime)):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
 def _adapted(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: to_json(value) if isinstance(value, dict) else value for name, value in params.items()}
-
-
-def _copy_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> tuple[io.StringIO, int]:
-    """Rows in COPY's text format, where NULL and an empty text stay different."""
-    lines = ["\t".join(_field(row[column]) for column in columns) for row in rows]
-    return io.StringIO("".join(f"{line}\n" for line in lines)), len(lines)
-
-
-def _field(value: Any) -> str:
-    match value:
-        case None:
-            return "\\N"
-        case Enum():
-            return _escaped(str(value.value))
-        case dict() | list():
-            return _escaped(to_json(value))
-        case Decimal():
-            return format(value, "f")
-        case datetime() | date():
-            return value.isoformat()
-        case bool():
-            return "t" if value else "f"
-        case bytes():
-            return "\\\\x" + value.hex()
-        case _:
-            return _escaped(str(value))
-
-
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\N{REPLACEMENT CHARACTER}"})
-
-
-_ESCAPED = re.compile(r"[\\\t\n\r\0]")
-
-
-def _escaped(text: str) -> str:
-    return text.translate(_ESCAPES) if _ESCAPED.search(text) else text
 
 
 def _merged_value(table: Table, column: str) -> sql.SQL:

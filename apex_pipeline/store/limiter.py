@@ -3,6 +3,7 @@
 import time
 
 from apex_pipeline import settings
+from apex_pipeline.errors import ConfigError
 from apex_pipeline.store.db import Database
 
 ARRIVAL_MARGIN_SECONDS = 0.25
@@ -16,7 +17,7 @@ class RateLimiter:
     """
 
     def __init__(self, requests_per_window: int, window_seconds: float, db: Database | None = None) -> None:
-        self._db = db or Database(settings.load().database_url or "")
+        self._db = db or Database(_configured_url())
         self._limit = requests_per_window
         self._window = window_seconds + min(ARRIVAL_MARGIN_SECONDS, window_seconds / 10)
 
@@ -26,3 +27,10 @@ class RateLimiter:
         while wait := self._db.fetchval("rate_acquire", budget=budget, limit=self._limit, window=self._window):
             time.sleep(wait)
         return time.monotonic() - started
+
+
+def _configured_url() -> str:
+    url = settings.load().database_url
+    if not url:
+        raise ConfigError("APEX_DATABASE_URL must be set for a limit that processes share, or pass db=")
+    return url

@@ -13,15 +13,9 @@ import pytest
 from apex_pipeline.brokers.futu import plan
 from apex_pipeline.brokers.futu.simulator import OpenDSimulator
 from apex_pipeline.brokers.scenario import Scenario
-from apex_pipeline.brokers.scenario_generator import generate
 from apex_pipeline.domain.records import Call
 from apex_pipeline.errors import BrokerRefused, BrokerUnavailable, ConfigError
 from tests.brokers.opend_client import ACCOUNT, TODAY, broker, load, no_limit, nothing_left_behind
-
-
-@pytest.fixture(scope="module")
-def scenario() -> Scenario:
-    return generate(7, 60, 120, TODAY)
 
 
 def test_an_encrypted_gateway_is_read_with_its_key(tmp_path: Path, scenario: Scenario) -> None:

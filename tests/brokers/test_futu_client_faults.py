@@ -15,16 +15,10 @@ from apex_pipeline.brokers.futu import plan
 from apex_pipeline.brokers.futu.simulator import OpenDSimulator
 from apex_pipeline.brokers.futu.simulator_wire import protobuf
 from apex_pipeline.brokers.scenario import Scenario
-from apex_pipeline.brokers.scenario_generator import generate
 from apex_pipeline.domain.records import Call
 from apex_pipeline.errors import BrokerRefused, BrokerUnavailable
 from tests.brokers.opend_client import ACCOUNT, TODAY, broker, children, load, no_limit, nothing_left_behind
 from tests.brokers.opend_scripted import DEALS, Reply, ScriptedGateway, fetch, refuse
-
-
-@pytest.fixture(scope="module")
-def scenario() -> Scenario:
-    return generate(7, 60, 120, TODAY)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from apex_pipeline.brokers.futu import pace, plan
 from apex_pipeline.brokers.futu.simulator import OpenDSimulator
 from apex_pipeline.brokers.scenario_generator import generate
@@ -79,6 +81,7 @@ class Limiter:
         recent.append(time.monotonic())
 
 
+@pytest.mark.slow  # measures wall time, which other work on the machine lengthens
 def test_a_real_load_takes_the_predicted_time_within_a_tenth(tmp_path: Path) -> None:
     port_settings = {"requests_per_window": 10, "window_seconds": 1.5, "batch_fee_size": 20}
     with OpenDSimulator(generate(7, 600, 120, TODAY), time_scale=20) as gateway:

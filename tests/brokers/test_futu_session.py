@@ -11,7 +11,6 @@ from apex_pipeline.brokers.futu import plan
 from apex_pipeline.brokers.futu.port import FutuBroker, FutuSettings
 from apex_pipeline.brokers.futu.simulator import OpenDSimulator
 from apex_pipeline.brokers.scenario import Scenario
-from apex_pipeline.brokers.scenario_generator import generate
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import Ask, Call, RecordKind
 from apex_pipeline.errors import BrokerRefused
@@ -26,11 +25,6 @@ from tests.brokers.opend_scripted import (
     fetch,
     refuse,
 )
-
-
-@pytest.fixture(scope="module")
-def scenario() -> Scenario:
-    return generate(7, 60, 120, TODAY)
 
 
 def test_the_scenarios_truth_comes_back_exactly(tmp_path: Path, scenario: Scenario) -> None:
@@ -199,8 +193,7 @@ def test_fields_that_nobody_knows_are_kept_in_rows_and_told_beside_them(tmp_path
 
 
 @pytest.mark.parametrize("cap", [100, 256])
-def test_history_that_is_cut_without_a_word_is_read_to_its_end(tmp_path: Path, cap: int) -> None:
-    busy = generate(7, 1500, 120, TODAY)
+def test_history_that_is_cut_without_a_word_is_read_to_its_end(tmp_path: Path, busy: Scenario, cap: int) -> None:
     call = Call(plan.DEALS, str(ACCOUNT), "ALL", TODAY - timedelta(days=87), TODAY)
     with OpenDSimulator(busy) as gateway, broker(tmp_path, gateway.port).connect(no_limit) as session:
         whole = session.fetch(call)

@@ -11,7 +11,6 @@ from apex_pipeline.brokers.futu import plan
 from apex_pipeline.brokers.futu.simulator import OpenDSimulator
 from apex_pipeline.brokers.futu.simulator_rules import Language
 from apex_pipeline.brokers.scenario import Scenario
-from apex_pipeline.brokers.scenario_generator import generate
 from apex_pipeline.domain.records import Call, RecordKind
 from apex_pipeline.errors import BrokerRefused
 from tests.brokers.opend_client import ACCOUNT, TODAY, broker, no_limit
@@ -27,17 +26,6 @@ from tests.brokers.opend_scripted import (
     fetch,
     refuse,
 )
-
-
-@pytest.fixture(scope="module")
-def scenario() -> Scenario:
-    return generate(7, 60, 120, TODAY)
-
-
-@pytest.fixture(scope="module")
-def busy() -> Scenario:
-    return generate(7, 1500, 120, TODAY)
-
 
 STATE = {plan.POSITIONS: RecordKind.POSITIONS, plan.FUNDS: RecordKind.BALANCES}
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,6 @@ from tests.brokers.opend_socket import HEADER, OpenDSocket
 _SDK = Path(__file__).with_name("opend_sdk_session.py")
 _HEADER = {"trdEnv": 1, "accID": REAL, "trdMarket": 2}
 _SPAN = ("2026-08-01 00:00:00", "2026-10-30 23:59:59")
-
-
-@pytest.fixture
-def simulator() -> Iterator[OpenDSimulator]:
-    with OpenDSimulator(small_scenario(), time_scale=1e6) as running:
-        yield running
-
-
-@pytest.fixture
-def client(simulator: OpenDSimulator) -> Iterator[OpenDSocket]:
-    with OpenDSocket(simulator.port) as connected:
-        yield connected
 
 
 def request_orders(client: OpenDSocket) -> None:

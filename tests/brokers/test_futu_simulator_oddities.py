@@ -3,7 +3,6 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,18 +16,6 @@ from tests.brokers.opend_socket import OpenDSocket
 _HEADER = {"trdEnv": 1, "accID": REAL, "trdMarket": 2}
 _SPAN = ("2026-08-01 00:00:00", "2026-10-30 23:59:59")
 _ASKED = {"header": _HEADER, "filterConditions": {"beginTime": _SPAN[0], "endTime": _SPAN[1]}}
-
-
-@pytest.fixture
-def simulator() -> Iterator[OpenDSimulator]:
-    with OpenDSimulator(small_scenario(), time_scale=1e6) as running:
-        yield running
-
-
-@pytest.fixture
-def client(simulator: OpenDSimulator) -> Iterator[OpenDSocket]:
-    with OpenDSocket(simulator.port) as connected:
-        yield connected
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "not logged in"), ("zh", "未登录")])

@@ -1,9 +1,9 @@
 """A second, minimal OpenD: own framing, messages from futu-api's generated modules, and habits of its own.
 
 It shares no code with the simulators, so that an error which the product and its simulators have in common
-shows. Its habits: bounds of history requests are read as UTC+8 for all rows, rows come oldest first,
-times are text without milliseconds and without epochs, order ids are short numbers, fees come shuffled
-and some are left out, futures accounts are not answered, empty lists are empty contents.
+shows. Its habits: bounds of history requests are read as UTC+8 for all rows and rows come oldest first, unless
+`Habits` says otherwise; fees come shuffled and some are left out, futures accounts are not answered, empty lists
+are empty contents. What rows hold is the login's affair.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +27,7 @@ HEADER = struct.Struct("<2sI2B2I20s8s")
 UTC8 = timezone(timedelta(hours=8))
 ZONES = {"US": ZoneInfo("America/New_York"), "HK": UTC8}
 MARKETS = {"HK": 1, "US": 2}
+MOST_FEES = 400
 INIT, KEEP_ALIVE, ACC_LIST, ORDERS, FILLS, FEES = 1001, 1004, 2001, 2221, 2222, 2225
 FUNDS, POSITIONS, CASH_FLOW = 2101, 2102, 2226
 MODULES = {
@@ -75,6 +76,15 @@ class Login:
     fees: dict[int, dict[str, tuple[float | None, list[tuple[str, float]]]]] = field(default_factory=dict)
     positions: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     flows: dict[int, list[dict[str, Any]]] | None = None
+    funds: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What no document says of OpenD. `bounds`: the zone of begin and end, None for the zone of each row."""
+
+    bounds: tzinfo | None = UTC8
+    newest_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,8 +99,9 @@ class Asked:
 class OpenD:
     """Listens on a free port of the loopback interface until closed. `pause`: seconds before each history answer."""
 
-    def __init__(self, login: Login, pause: float = 0) -> None:
+    def __init__(self, login: Login, pause: float = 0, habits: Habits = Habits()) -> None:
         self.login = login
+        self.habits = habits
         self.pause = pause
         self.asked: list[Asked] = []
         self.answered = threading.Condition()
@@ -147,8 +158,20 @@ class OpenD:
         if account:
             time.sleep(self.pause)
             response.s2c.header.CopyFrom(request.c2s.header)
-        _ANSWERS[protocol](self.login, account, request.c2s, response)
+        if protocol in (ORDERS, FILLS):
+            self._history(protocol, account, request.c2s, response)
+        else:
+            _ANSWERS[protocol](self.login, account, request.c2s, response)
         return response
+
+    def _history(self, protocol: int, account: int, asked: Any, response: Any) -> None:
+        known, told = (
+            (self.login.orders, response.s2c.orderList)
+            if protocol == ORDERS
+            else (self.login.deals, response.s2c.orderFillList)
+        )
+        for row in _between(known.get(account, []), asked.filterConditions, self.habits):
+            _fill(told.add(), row.fields)
 
 
 def _init(_login: Login, _account: int, _asked: Any, response: Any) -> None:
@@ -170,17 +193,11 @@ def _accounts(login: Login, _account: int, asked: Any, response: Any) -> None:
         _fill(response.s2c.accList.add(), account)
 
 
-def _orders(login: Login, account: int, asked: Any, response: Any) -> None:
-    for row in _between(login.orders.get(account, []), asked.filterConditions):
-        _fill(response.s2c.orderList.add(), row.fields)
-
-
-def _deals(login: Login, account: int, asked: Any, response: Any) -> None:
-    for row in _between(login.deals.get(account, []), asked.filterConditions):
-        _fill(response.s2c.orderFillList.add(), row.fields)
-
-
 def _fees(login: Login, account: int, asked: Any, response: Any) -> None:
+    if len(asked.orderIdExList) > MOST_FEES:
+        response.retType, response.retMsg = -1, "too many ids"
+        response.ClearField("s2c")
+        return
     known = login.fees.get(account, {})
     ids = [order_id for order_id in asked.orderIdExList if order_id in known]
     random.Random(len(ids)).shuffle(ids)
@@ -195,10 +212,9 @@ def _fees(login: Login, account: int, asked: Any, response: Any) -> None:
             item.title, item.value = title, value
 
 
-def _funds(_login: Login, _account: int, _asked: Any, response: Any) -> None:
-    funds = response.s2c.funds
-    funds.power = funds.totalAssets = funds.cash = funds.marketVal = funds.frozenCash = 0
-    funds.debtCash = funds.avlWithdrawalCash = 0
+def _funds(login: Login, account: int, _asked: Any, response: Any) -> None:
+    required = ("power", "totalAssets", "cash", "marketVal", "frozenCash", "debtCash", "avlWithdrawalCash")
+    _fill(response.s2c.funds, {**dict.fromkeys(required, 0), **login.funds.get(account, {})})
 
 
 def _positions(login: Login, account: int, _asked: Any, response: Any) -> None:
@@ -223,29 +239,39 @@ _ANSWERS = {
     INIT: _init,
     KEEP_ALIVE: _keep_alive,
     ACC_LIST: _accounts,
-    ORDERS: _orders,
-    FILLS: _deals,
     FEES: _fees,
 }
 
 
-def _between(rows: Sequence[Row], asked: Any) -> list[Row]:
-    begin, end = (_utc8(text) for text in (asked.beginTime, asked.endTime))
-    market = asked.filterMarket if asked.HasField("filterMarket") else None
-    inside = [row for row in rows if begin <= row.at <= end and market in (None, MARKETS[row.market])]
-    return sorted(inside, key=lambda row: row.at)
-
-
-def _utc8(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC8).astimezone(UTC)
+def _between(rows: Sequence[Row], asked: Any, habits: Habits) -> list[Row]:
+    bounds = {
+        market: [
+            datetime.fromisoformat(text).replace(tzinfo=habits.bounds or zone)
+            for text in (asked.beginTime, asked.endTime)
+        ]
+        for market, zone in ZONES.items()
+        if asked.filterMarket in (0, MARKETS[market])
+    }
+    inside = [row for row in rows if row.market in bounds and bounds[row.market][0] <= row.at <= bounds[row.market][1]]
+    return sorted(inside, key=lambda row: row.at, reverse=habits.newest_first)
 
 
 def _fill(message: Any, fields: dict[str, Any]) -> None:
     for name, value in fields.items():
-        if isinstance(value, list):
-            getattr(message, name).extend(value)
+        if isinstance(value, dict):
+            _fill(getattr(message, name), value)
+        elif isinstance(value, list):
+            for item in value:
+                _add(getattr(message, name), item)
         else:
             setattr(message, name, value)
+
+
+def _add(repeated: Any, item: Any) -> None:
+    if isinstance(item, dict):
+        _fill(repeated.add(), item)
+    else:
+        repeated.append(item)
 
 
 def _exactly(connection: Any, size: int) -> bytes | None:

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from apex_pipeline.domain.models import AssetClass, Broker, Instrument, Order, OrderStatus, Side
 from apex_pipeline.domain.reconciliation import Break, BreakState, Severity
 from apex_pipeline.errors import ConfigError, StorageError
-from apex_pipeline.store.db import Database, Merged, database_name, to_json, where
+from apex_pipeline.store.connection import where
+from apex_pipeline.store.copy_text import to_json
+from apex_pipeline.store.db import Database, Merged, database_name
 from apex_pipeline.store.tables import BREAKS, INSTRUMENTS, ORDERS, Table, as_row, row_as
 from tests.store.rows import query, value
 

@@ -64,7 +64,8 @@ def _known(records: Iterable[Record]) -> _Known:
 
 def _unpaid(known: _Known) -> dict[str, date]:
     """Filled orders without a settled fee, newest first; one known only by its deals counts."""
-    filled = {order_id: deals[0].business_date for order_id, deals in known.deals.items()}
+    counted = {order_id: [deal for deal in deals if _counts(deal)] for order_id, deals in known.deals.items()}
+    filled = {order_id: deals[0].business_date for order_id, deals in counted.items() if deals}
     filled |= {key: order.business_date for key, order in known.orders.items() if key in filled or _filled(order)}
     unpaid = [(day, order_id) for order_id, day in filled.items() if order_id not in known.settled]
     return {order_id: day for day, order_id in sorted(unpaid, reverse=True)}

@@ -81,7 +81,7 @@ def calls(ask: Ask, accounts: Sequence[Account], done: Sequence[Done]) -> list[C
 
 
 def history_calls(ask: Ask, accounts: Sequence[Account], done: Sequence[Done]) -> list[Call]:
-    """The fewest order and deal calls that cover `ask`, newest days first; orders come before their deals.
+    """The fewest order and deal calls that cover `ask`: the orders, then the deals, each newest days first.
 
     Paper accounts have no deals.
     """
@@ -91,7 +91,8 @@ def history_calls(ask: Ask, accounts: Sequence[Account], done: Sequence[Done]) -
         for data_type in ((ORDERS, DEALS) if account.has_trades else (ORDERS,))
         for first, last in windows(missing_days(ask, data_type, account.account_id, done), ask.today)
     ]
-    return sorted(planned, key=lambda call: call.to_date, reverse=True)
+    # all orders first: a deal may name its order by a number that only the order translates
+    return sorted(planned, key=lambda call: (call.data_type == ORDERS, call.to_date), reverse=True)
 
 
 def cash_calls(ask: Ask, accounts: Sequence[Account], done: Sequence[Done]) -> list[Call]:

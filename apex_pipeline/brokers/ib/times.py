@@ -58,7 +58,10 @@ def instant_of(text: str | None, order: str = UNDECIDED) -> datetime | None:
     if value in BLANKS:
         return None
     day, clock, zone = _split(value, order)
-    return None if clock is None else datetime.combine(day, clock, zone).astimezone(UTC)
+    try:
+        return None if clock is None else datetime.combine(day, clock, zone).astimezone(UTC)
+    except OverflowError as error:
+        raise UnknownPayload("bad_time", f"{value[:40]!r} is beyond the calendar") from error
 
 
 def slash_order(content: bytes) -> str:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.domain.records import Ask, Call, Covered, Delivery, Document, Done, Record, RecordKind, Reject
+from apex_pipeline.domain.records import Ask, Call, Delivery, Document, Done, Record, RecordKind, Reject
 from apex_pipeline.errors import BrokerError
 from apex_pipeline.store.db import Database, RawMerged, Transaction
 from apex_pipeline.store.tables import LOAD_GAPS, QUARANTINE, LoadGap, QuarantineRow, as_row, raw_table
@@ -86,7 +86,7 @@ class LoadRepository:
             self._store_documents(tx, load_id, delivery.documents)
             merged = self._store_records(tx, load_id, delivery.records, begun["finished_at"])
             self._store_rejects(tx, load_id, delivery.rejects, begun["finished_at"])
-            self._store_coverage(tx, load_id, delivery.covered)
+            self._store_coverage(tx, load_id, delivery)
             loaded = _loaded(load_id, merged, delivery)
             tx.execute("load_end", **{**_counts(loaded), "notes": list(loaded.notes), "load_id": load_id})
         return loaded
@@ -187,8 +187,9 @@ class LoadRepository:
     def _store_rejects(self, tx: Transaction, load_id: int, rejects: Sequence[Reject], seen_at: datetime) -> None:
         tx.merge(QUARANTINE, quarantine_rows("ingest", self._broker, rejects, seen_at, load_id))
 
-    def _store_coverage(self, tx: Transaction, load_id: int, covered: Iterable[Covered]) -> None:
-        for scope in covered:
+    def _store_coverage(self, tx: Transaction, load_id: int, delivery: Delivery) -> None:
+        told_at = min((one.generated_at for one in delivery.documents if one.generated_at), default=None)
+        for scope in delivery.covered:
             watermark = {
                 "broker": self._broker,
                 "account_id": scope.account_id,
@@ -196,7 +197,8 @@ class LoadRepository:
                 "market": scope.market,
                 "records": scope.records,
             }
-            tx.execute("coverage_add", load_id=load_id, from_date=scope.from_date, to_date=scope.to_date, **watermark)
+            days = {"from_date": scope.from_date, "to_date": scope.to_date}
+            tx.execute("coverage_add", load_id=load_id, told_at=told_at, **days, **watermark)
             tx.execute("sync_state_move", last_record_at=scope.last_record_at, **watermark)
 
 
