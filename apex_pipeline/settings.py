@@ -63,8 +63,6 @@ _DEFAULTS = {
     "APEX_DISPLAY_TIMEZONE": "Asia/Hong_Kong",
 }
 
-SECRETS = frozenset({"IB_FLEX_TOKEN", "APEX_DATABASE_URL", "APEX_DAGSTER_DATABASE_URL"})
-
 
 @dataclass(frozen=True, slots=True)
 class FutuSettings:
