@@ -44,6 +44,8 @@ class Ingested:
     notes: tuple[str, ...] = ()
     missing_days: tuple[date, ...] = ()
     predicted_seconds: Decimal = Decimal(0)
+    failures: tuple[str, ...] = ()
+    """What could not be asked, although the days count as loaded without it."""
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class Extraction:
     loaded: list[Loaded] = field(default_factory=list)
     resettable: frozenset[str] = frozenset()
     predicted_seconds: Decimal = Decimal(0)
+    failures: list[str] = field(default_factory=list[str])
 
     def run(self, session: Session, done: Sequence[Done]) -> list[Account]:
         """Load everything the ask is about; returns the accounts. Raises BrokerError at the first refusal.
@@ -87,8 +90,15 @@ class Extraction:
                 delivery = self.fetched(session, call)
             except BrokerError as error:
                 self.loads.store_failure(self.run_id, call, error, started_at)
-                raise
+                if not self.can_do_without(call):
+                    raise
+                self.failures.append(str(error))
+                continue
             self.loaded.append(self.loads.store(self.run_id, call, delivery, started_at))
+
+    def can_do_without(self, call: Call) -> bool:
+        """Whether a history counts as loaded without this call; who asks about today only, asks for nothing else."""
+        return call.data_type in self.broker.optional_data_types and self.ask.scope is LoadScope.HISTORY
 
     def fetched(self, session: Session, call: Call) -> Delivery:
         """The answer to one call; one that tells nothing of days that held rows before must say so twice to be heard,
@@ -162,6 +172,7 @@ class Extraction:
             tuple(dict.fromkeys(note for load in self.loaded for note in load.notes)),
             tuple(missing),
             self.predicted_seconds,
+            tuple(dict.fromkeys(self.failures)),
         )
 
 
@@ -171,6 +182,8 @@ def askable(ask: Ask, broker: BrokerPort, loads: LoadRepository) -> Ask:
     One that reaches to the newest day also asks again what was told lately and may have changed, and what
     was missed between earlier loads: a machine that was off for a week leaves no hole.
     """
+    if ask.scope is LoadScope.INTRADAY:
+        return replace(ask, to_date=min(ask.to_date, ask.today))
     ask = replace(ask, to_date=min(ask.to_date, broker.last_day(ask.today)))
     kinds = _covering(broker, ask.scope)
     if not kinds or not broker.last_day(ask.today) == ask.to_date >= ask.from_date:

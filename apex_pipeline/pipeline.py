@@ -43,7 +43,7 @@ def ingest(db: Database, broker: BrokerPort, acquire: Acquire, ask: Ask, observe
     with db.lock(f"apex:ingest:{broker.name}", lambda: observe("waiting for another load", 0, 0)):
         ask = askable(ask, broker, loads)
         extraction = Extraction(loads, broker, ask, observe)
-        if ask.to_date < ask.from_date:
+        if ask.to_date < ask.from_date and not broker.plan_states(ask, ()):
             return extraction.told(())
         done = done_before(ask, broker, loads)
         with loads.run(ask) as extraction.run_id, broker.connect(acquire) as session:
@@ -59,7 +59,7 @@ def ingest_plan(db: Database, broker: BrokerPort, accounts: Sequence[Account], a
     loads = LoadRepository(db, broker.name)
     ask = askable(ask, broker, loads)
     if ask.to_date < ask.from_date:
-        return []
+        return broker.plan_states(ask, accounts)
     extraction = Extraction(loads, broker, ask, silent)
     fees = [] if ask.scope is LoadScope.CASH else extraction.fee_calls(extraction.audits(accounts))
     history = broker.plan(ask, accounts, done_before(ask, broker, loads))
@@ -130,7 +130,7 @@ def reconcile_days(db: Database, from_date: date, to_date: date, observe: Observ
             subjects[check] = repository.subjects(check, from_date, to_date)
         existing = repository.existing(from_date, to_date)
         found = [finding for some in findings.values() for finding in some]
-        rows = reconcile(existing, found, lambda _check, day: day is not None, datetime.now(UTC))
+        rows = reconcile(existing, found, lambda _check, _day: True, datetime.now(UTC))
         breaks = repository.save(rows, from_date, to_date)
     return Reconciled({check: _by_day(some) for check, some in findings.items()}, subjects, breaks)
 

@@ -43,6 +43,9 @@ _FILE_KEYS = {
     "ib.flex_query_id": "IB_FLEX_QUERY_ID",
     "ib.requests_per_minute": "IB_FLEX_REQUESTS_PER_MINUTE",
     "ib.poll_seconds": "IB_FLEX_POLL_SECONDS",
+    "ib.tws_host": "IB_TWS_HOST",
+    "ib.tws_port": "IB_TWS_PORT",
+    "ib.tws_client_id": "IB_TWS_CLIENT_ID",
     "display.timezone": "APEX_DISPLAY_TIMEZONE",
 }
 """Keys of `apex.yaml` and the variable that means the same."""
@@ -60,6 +63,8 @@ _DEFAULTS = {
     "IB_FLEX_URL": FLEX_URL,
     "IB_FLEX_REQUESTS_PER_MINUTE": "10",
     "IB_FLEX_POLL_SECONDS": "10",
+    "IB_TWS_PORT": "4001",
+    "IB_TWS_CLIENT_ID": "17",
     "APEX_DISPLAY_TIMEZONE": "Asia/Hong_Kong",
 }
 
@@ -80,16 +85,24 @@ class FutuSettings:
 
 @dataclass(frozen=True, slots=True)
 class IbSettings:
-    """How to reach the Flex Web Service, and within which limits. The token never shows in a repr."""
+    """How to reach the Flex Web Service, and within which limits. The token never shows in a repr.
+
+    `tws_host` None: the TWS API is not used. It has no encryption and no password, so the gateway belongs on this
+    machine or behind a tunnel; 4001 is the port of IB Gateway, 7496 that of TWS.
+    """
 
     flex_url: str
     token: str | None
     query_id: str | None
     requests_per_minute: int
     poll_seconds: float
+    tws_host: str | None = None
+    tws_port: int = 4001
+    tws_client_id: int = 17
 
     def __repr__(self) -> str:
-        return f"IbSettings(flex_url={self.flex_url!r}, query_id={self.query_id!r}, token=<hidden>)"
+        tws = f"tws={self.tws_host}:{self.tws_port}" if self.tws_host else "tws=None"
+        return f"IbSettings(flex_url={self.flex_url!r}, query_id={self.query_id!r}, token=<hidden>, {tws})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +151,9 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "IB_FLEX_QUERY_ID": ib.query_id,
         "IB_FLEX_REQUESTS_PER_MINUTE": str(ib.requests_per_minute),
         "IB_FLEX_POLL_SECONDS": str(ib.poll_seconds),
+        "IB_TWS_HOST": ib.tws_host,
+        "IB_TWS_PORT": str(ib.tws_port),
+        "IB_TWS_CLIENT_ID": str(ib.tws_client_id),
         "APEX_DISPLAY_TIMEZONE": settings.display_timezone.key,
     }
     return {name: value for name, value in values.items() if value}
@@ -234,6 +250,9 @@ def _parsed(values: Mapping[str, str]) -> Settings:
             query_id=values.get("IB_FLEX_QUERY_ID"),
             requests_per_minute=_whole(values, "IB_FLEX_REQUESTS_PER_MINUTE"),
             poll_seconds=_seconds(values, "IB_FLEX_POLL_SECONDS"),
+            tws_host=(values.get("IB_TWS_HOST") or "").strip() or None,
+            tws_port=_whole(values, "IB_TWS_PORT", most=65535),
+            tws_client_id=_whole(values, "IB_TWS_CLIENT_ID"),
         ),
         display_timezone=_zone(values["APEX_DISPLAY_TIMEZONE"]),
     )

@@ -1,4 +1,4 @@
-"""`python -m bench [full]`: the planner's table, then whole loads against a simulated OpenD at Futu's real limits."""
+"""`python -m bench [full]`: the planner's table, readers of statements, then whole loads at Futu's real limits."""
 
 import json
 import os
@@ -19,24 +19,25 @@ from apex_pipeline.store.create import ensure_database
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.embedded import EmbeddedServer
 from apex_pipeline.store.migrate import MigrationRunner
-from bench import plans
+from bench import flex, plans
 
 SIZES, FULL_SIZES = (500, 5_000), (500, 5_000, 50_000)
 INTERFACES = {"2221": "orders", "2222": "deals", "2225": "fees"}
 
 
 def main() -> None:
-    """Print both parts as Markdown."""
+    """Print all parts as Markdown."""
     full = sys.argv[1:] == ["full"]
     today = datetime.now(UTC).date()
     print(f"# Benchmarks of {today}\n\n{machine()}\n\n## Plans\n")
     for orders in FULL_SIZES:
         print(plans.table(orders, today) + "\n")
     print(plans.others(today) + "\n")
-    print("## Loads\n\n" + "\n".join(HEAD), flush=True)
     with tempfile.TemporaryDirectory(prefix="apex-bench-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         home.chmod(0o755)
+        print("## Statements\n\n" + flex.table(home) + "\n", flush=True)
+        print("## Loads\n\n" + "\n".join(HEAD), flush=True)
         with EmbeddedServer(home / "pg") as server:
             for orders in FULL_SIZES if full else SIZES:
                 first, again = loaded(orders, server.url("postgres"), home)

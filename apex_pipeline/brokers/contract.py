@@ -38,6 +38,8 @@ class BrokerPort(Protocol):
     data_types: tuple[str, ...]
     covering_data_types: tuple[str, ...]
     """Data types that must all cover a day before it counts as loaded."""
+    optional_data_types: frozenset[str]
+    """Data types that only add to the others: where one of these calls fails, a history still counts as loaded."""
     final_after_days: int
     """Days after which the broker no longer changes a business date: a load made later need not be repeated."""
     fee_data_type: str | None

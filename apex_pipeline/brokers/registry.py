@@ -7,6 +7,7 @@ from apex_pipeline.brokers.contract import BrokerPort
 from apex_pipeline.brokers.futu.port import FutuBroker, FutuSettings
 from apex_pipeline.brokers.ib.port import IbBroker
 from apex_pipeline.brokers.ib.settings import IbSettings
+from apex_pipeline.brokers.ib.tws_client import TwsEndpoint
 
 FLEX_WINDOW_SECONDS = 60.0
 
@@ -29,7 +30,7 @@ def futu_port(configured: settings.FutuSettings, home: Path) -> BrokerPort:
 
 
 def ib_port(configured: settings.IbSettings, *, patient: bool = True) -> BrokerPort:
-    """Interactive Brokers' Flex Web Service as configured; raises ConfigError for settings that cannot be meant.
+    """Interactive Brokers as configured; raises ConfigError for settings that cannot be meant.
 
     `patient` False gives up on a dead connection at once, because a person waits.
     """
@@ -41,8 +42,15 @@ def ib_port(configured: settings.IbSettings, *, patient: bool = True) -> BrokerP
             poll_seconds=configured.poll_seconds,
             requests_per_minute=configured.requests_per_minute,
             patient=patient,
+            tws=_tws_endpoint(configured),
         )
     )
+
+
+def _tws_endpoint(configured: settings.IbSettings) -> TwsEndpoint | None:
+    if configured.tws_host is None:
+        return None
+    return TwsEndpoint(configured.tws_host, configured.tws_port, configured.tws_client_id)
 
 
 def normalizing_ports() -> tuple[BrokerPort, ...]:

@@ -8,7 +8,7 @@ from apex_pipeline.brokers.contract import BrokerPort
 from apex_pipeline.brokers.registry import futu_port, ib_port
 from apex_pipeline.cli.loading import today
 from apex_pipeline.cli.opening import opened
-from apex_pipeline.domain.records import ALL_MARKETS, Call
+from apex_pipeline.domain.records import ALL_MARKETS, Ask, Call, LoadScope, RecordKind
 from apex_pipeline.errors import ApexError
 from apex_pipeline.settings import Settings
 
@@ -36,6 +36,8 @@ def examine(configured: Settings) -> list[Finding]:
         findings.append(_tried("futu", lambda: _futu(futu_port(configured.futu, configured.home))))
     if "ib" in configured.brokers:
         findings.append(_tried("ib", lambda: _ib(ib_port(configured.ib, patient=False))))
+        if configured.ib.tws_host:
+            findings.append(_tried("tws", lambda: _tws(ib_port(configured.ib, patient=False))))
     return findings
 
 
@@ -61,8 +63,17 @@ def _futu(port: BrokerPort) -> str:
     return f"connected, {len(accounts)} accounts"
 
 
+def _tws(port: BrokerPort) -> str:
+    (call,) = port.plan_states(Ask(today(), today(), today(), scope=LoadScope.INTRADAY), ())
+    with port.connect(_no_limit) as session:
+        delivery = session.fetch(call)
+    accounts = sorted({part.account_id for part in delivery.covered})
+    fills = sum(1 for record in delivery.records if record.kind is RecordKind.PROVISIONAL)
+    return f"answered, {fills} executions and commissions of today for {', '.join(accounts) or 'no account'}"
+
+
 def _ib(port: BrokerPort) -> str:
     day = port.last_day(today()) - timedelta(days=1)
     with port.connect(_no_limit) as session:
         delivery = session.fetch(Call(port.data_types[0], None, ALL_MARKETS, day, day))
-    return f"answered, {len(delivery.records)} records of {day}"
+    return f"answered, {sum(1 for _ in delivery.records)} records of {day}"

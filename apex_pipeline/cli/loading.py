@@ -73,7 +73,7 @@ class Loaded:
 
 
 def newest_whole_day() -> date:
-    """The newest day that is over in Hong Kong and in New York: the last one that a simulator invents."""
+    """The newest day that is over in Hong Kong and in New York: the last one that Flex, and a simulator, tells."""
     return min(today(), today_in_new_york()) - timedelta(days=1)
 
 
@@ -121,8 +121,8 @@ def asked_range(wish: Wish, found: Opened) -> tuple[date, date]:
     if wish.from_date:
         first = wish.from_date
     elif wish.days or wish.full_reload:
-        # Flex tells nothing about today: its N days end yesterday, so one more day is in the range.
-        untold = 1 if "ib" in wish.brokers and last == today() else 0
+        # Flex's N days end with the last day that New York has behind it, so more days are in the range.
+        untold = (last - min(last, newest_whole_day())).days if "ib" in wish.brokers else 0
         first = last - timedelta(days=(wish.days or lookback) - 1 + untold)
     else:
         ask, each = wish.ask(last, last), ports(wish.brokers, found.settings).values()
@@ -174,7 +174,8 @@ def _result(broker: str, outcome: Loaded, found: Opened) -> LoadResult:
     counts = {name: sum(int(one.get(name, 0)) for one in told) for name in COUNTS}
     days = outcome.first, outcome.last
     asked = counts if main_step(broker) in steps and any(told) else {}
-    result = loaded(found.db, broker, days, asked, list(dict.fromkeys(failed.values())))
+    failures = [*failed.values(), *(text for one in told for text in one.get("failures", ()))]
+    result = loaded(found.db, broker, days, asked, list(dict.fromkeys(failures)))
     return replace(result, duration_seconds=round(outcome.seconds, 3))
 
 

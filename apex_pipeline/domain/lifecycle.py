@@ -170,6 +170,7 @@ def _deliver(account: _Account, event: Event, terms: Terms, money: CashMovement)
             position_effect=None,
             link_id=option.link_id,
             source=option.source,
+            report_date=None,
         )
     )
 
@@ -251,6 +252,7 @@ def _option_row(
         position_effect="CLOSE",
         link_id=None,
         source=f"{owner.broker.lower()}_{learnt_from}",
+        report_date=None,
     )
 
 

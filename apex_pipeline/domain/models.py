@@ -169,6 +169,8 @@ class Trade:
     `effective`: False for a busted fill, for an original that a cancel reversed and for that cancel
     itself; positions and sums count effective rows only. A reversing row carries the opposite side of
     its original, so the pair also cancels out in a plain signed sum.
+    `report_date`: the day of the statement that first told it, where that is another day than `trade_date` may be.
+    `source`: the interface that told it; one that a statement has yet to confirm is provisional.
     """
 
     trade_uid: str
@@ -195,6 +197,7 @@ class Trade:
     position_effect: str | None
     link_id: str | None
     source: str
+    report_date: date | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ class CheckName(StrEnum):
     FEES_OF_ORDERS_ARE_ALLOCATED_TO_THEIR_TRADES = "fees_of_orders_are_allocated_to_their_trades"
     COVERED_DAYS_HOLD_WHAT_THE_BROKER_SAYS = "covered_days_hold_what_the_broker_says"
     EVERY_WORD_OF_THE_BROKER_IS_KNOWN = "every_word_of_the_broker_is_known"
+    EVERY_PROVISIONAL_TRADE_IS_CONFIRMED = "every_provisional_trade_is_confirmed"
+    THE_QUERY_TELLS_WHAT_IS_NEEDED = "the_query_tells_what_is_needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,18 @@ CHECKS: Mapping[CheckName, Check] = {
             "A06",
             Severity.WARN,
             "No record holds a field, an enumeration's value or a title that no rule knows; such records load as told.",
+        ),
+        Check(
+            CheckName.EVERY_PROVISIONAL_TRADE_IS_CONFIRMED,
+            "B13",
+            Severity.ERROR,
+            "Every execution that TWS or a trade confirmation told stands in a statement within two business days.",
+        ),
+        Check(
+            CheckName.THE_QUERY_TELLS_WHAT_IS_NEEDED,
+            "A05",
+            Severity.WARN,
+            "The newest statement of every account holds all sections and fields that something is computed from.",
         ),
     )
 }

@@ -3,11 +3,13 @@
 They hold no rule of any broker, so that the store can keep them without knowing one.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from apex_pipeline.domain.models import (
     BrokerBalance,
@@ -20,14 +22,22 @@ from apex_pipeline.domain.models import (
     Order,
     Trade,
 )
+from apex_pipeline.domain.statements import StatementFacts
 
 ALL_MARKETS = "ALL"
+CHUNK = 65_536
+"""Bytes that are read, unpacked or parsed at once."""
+
+_PACKED_CHUNK = 4096
+"""Statements pack to a twentieth, so that this is about one chunk unpacked."""
 
 
 class RecordKind(StrEnum):
     """Kinds of records that have a raw table of their own: `<kind>_raw_<broker>`.
 
     A record of POSITIONS or BALANCES is a whole snapshot of an account, so that what is gone is gone.
+    SECTIONS are the rows of a statement that have no other table. PROVISIONAL is what a faster interface told
+    before the statement that decides.
     """
 
     ORDERS = "orders"
@@ -36,6 +46,8 @@ class RecordKind(StrEnum):
     POSITIONS = "positions"
     BALANCES = "balances"
     CASH = "cash"
+    SECTIONS = "sections"
+    PROVISIONAL = "provisional"
 
 
 class LoadScope(StrEnum):
@@ -49,7 +61,7 @@ class LoadScope(StrEnum):
     """Bookings of cash, which some brokers tell day by day only."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
     """One row of what the broker sent.
 
@@ -58,6 +70,9 @@ class Record:
     that may be money are kept as the text the broker sent or as Decimal, never as binary floats.
     `generated_at`: when the broker wrote this version (None: as received); a newer one wins over an older
     one whatever the order of arrival.
+
+    Never changed once made; not frozen, because a statement of 100,000 rows makes twice as many of them and a
+    frozen one takes five times as long.
     """
 
     kind: RecordKind
@@ -83,12 +98,44 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """Exact bytes, kept compressed: a statement is twenty times as large as what has to stay in memory.
+
+    `packed` is in zlib's format; `sha256` and `size` are of the bytes as they were.
+    """
+
+    packed: bytes = field(repr=False)
+    sha256: str
+    size: int
+
+    @staticmethod
+    def of(chunks: Iterable[bytes]) -> "Content":
+        """The content of these chunks, which are read once."""
+        packer, digest, size, packed = zlib.compressobj(), hashlib.sha256(), 0, list[bytes]()
+        for chunk in chunks:
+            digest.update(chunk)
+            size += len(chunk)
+            packed.append(packer.compress(chunk))
+        return Content(b"".join((*packed, packer.flush())), digest.hexdigest(), size)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes as they were, piece by piece; as often as one likes."""
+        unpacker = zlib.decompressobj()
+        for start in range(0, len(self.packed), _PACKED_CHUNK):
+            yield unpacker.decompress(self.packed[start : start + _PACKED_CHUNK])
+
+    def whole(self) -> bytes:
+        """All bytes at once; for what is small."""
+        return zlib.decompress(self.packed)
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """One answer of the broker, byte for byte, with the request that asked for it (secrets left out)."""
 
     interface: str
     request: Mapping[str, Any]
-    content: bytes
+    content: Content
     media_type: str
     received_at: datetime
     generated_at: datetime | None = None
@@ -107,12 +154,34 @@ class Covered:
     last_record_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Protocol):
     """The result of one call: what one transaction stores.
 
-    `notes` are sentences for the person who asked, e.g. what the broker left out.
+    Everything but the documents is known only after `records` were read once to their end, so that a statement
+    of any size needs no memory of its size.
     """
+
+    @property
+    def documents(self) -> Sequence[Document]: ...
+
+    @property
+    def records(self) -> Iterable[Record]: ...
+
+    @property
+    def rejects(self) -> Sequence[Reject]: ...
+
+    @property
+    def covered(self) -> Sequence[Covered]: ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences for the person who asked, e.g. what the broker left out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WholeDelivery:
+    """A delivery that is small enough to be at hand whole."""
 
     documents: Sequence[Document]
     records: Sequence[Record]
@@ -182,11 +251,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """The trades of an account whose payload says `value` in `field`, wherever and whenever they are."""
+    """The records of an account whose payload says `value` in `field`, wherever and whenever they are."""
 
     account_id: str
     field: str
     value: str
+    kind: RecordKind = RecordKind.TRADES
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +279,8 @@ class Audit:
 class Normalized:
     """Rows made of records; `rejects` are the records that no rule could read.
 
-    `relatives`: trades that change these rows where they exist. Rows are final when every relative was among
+    `statements`: what a broker says of an account in its statements, mostly for checking our own numbers.
+    `relatives`: records that change these rows where they exist. Rows are final when every relative was among
     the records.
     """
 
@@ -222,5 +293,6 @@ class Normalized:
     positions: list[BrokerPosition] = field(default_factory=list)
     balances: list[BrokerBalance] = field(default_factory=list)
     drifts: list[Drift] = field(default_factory=list)
+    statements: StatementFacts = field(default_factory=StatementFacts)
     rejects: list[Reject] = field(default_factory=list)
     relatives: set[Relative] = field(default_factory=set[Relative])

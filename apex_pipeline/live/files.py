@@ -7,10 +7,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from apex_pipeline.brokers.ib.delivery import DATA_TYPE
+from apex_pipeline.brokers.ib.coverage import DATA_TYPE
+from apex_pipeline.brokers.ib.delivery import days_named
 from apex_pipeline.brokers.ib.files import StatementFile, Unpacked, delivery_of, statement_files
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.domain.records import ALL_MARKETS, Ask, Call, Delivery
+from apex_pipeline.domain.records import ALL_MARKETS, Ask, Call
 from apex_pipeline.errors import UnknownPayload
 from apex_pipeline.extraction import FRIDAY, Observe, days_of
 from apex_pipeline.live.history import HistoryLoaderService, LoadStatus, today
@@ -108,18 +109,18 @@ class StatementImporter:
 
     def _load(self, statement: Unpacked, touched: set[date]) -> FileResult:
         """Store one statement, and add to `touched` the days it is about."""
+        if statement.content is None:
+            return FileResult(statement.shown, statement.refusal)
         received_at = datetime.now(UTC)
+        first, last = days_named(statement.content) or (received_at.date(), received_at.date())
         try:
-            delivery = delivery_of(statement.content, statement.name, received_at) if not statement.refusal else None
+            delivery = delivery_of(statement.content, statement.name, received_at)
+            with self._loads.run(Ask(first, last, today())) as run_id:
+                call = Call(DATA_TYPE, None, ALL_MARKETS, first, last)
+                loaded = self._loads.store(run_id, call, delivery, received_at)
         except UnknownPayload as error:
             return FileResult(statement.shown, str(error))
-        if delivery is None:
-            return FileResult(statement.shown, statement.refusal)
-        own = _days_told(delivery)
-        touched.update(own)
-        first, last = min(own), max(own)
-        with self._loads.run(Ask(first, last, today())) as run_id:
-            loaded = self._loads.store(run_id, Call(DATA_TYPE, None, ALL_MARKETS, first, last), delivery, received_at)
+        touched.update(delivery.days)
         return FileResult(
             statement.shown,
             None,
@@ -142,14 +143,6 @@ class StatementImporter:
             runs = _runs(days_of(min(covered), max(covered)), covered)
             found[account] = tuple(Days(account, first, last) for first, last in runs)
         return found
-
-
-def _days_told(delivery: Delivery) -> set[date]:
-    """First and last day that a delivery is about: what it covers, and the days of its records."""
-    days = {day for scope in delivery.covered for day in (scope.from_date, scope.to_date)}
-    days |= {record.business_date for record in delivery.records}
-    days |= {reject.business_date for reject in delivery.rejects if reject.business_date}
-    return days or {delivery.documents[0].received_at.date()}
 
 
 def _runs(days: Iterable[date], covered: set[date]) -> list[tuple[date, date]]:

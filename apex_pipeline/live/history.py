@@ -211,7 +211,7 @@ class HistoryLoaderService:
             except (BrokerError, ConfigError) as error:
                 # each call is stored before the next one is made
                 return ingested, [str(error)], len(asked) > 1
-        return ingested, [], True
+        return ingested, [failure for one in ingested for failure in one.failures], True
 
     def _planned(self, port: BrokerPort, ask: Ask) -> LoadResult:
         known = [name for name in self._known(port) if ask.account_id in (None, name)]

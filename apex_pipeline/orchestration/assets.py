@@ -14,6 +14,7 @@ from apex_pipeline.orchestration.partitions import daily, single_run, span
 from apex_pipeline.orchestration.resources import Futu, IbFlex, Progress, Storage
 from apex_pipeline.orchestration.steps import RAW_TABLES, STEPS
 from apex_pipeline.pipeline import classify_strategies, reconcile_days
+from apex_pipeline.store.tables import STATEMENT_TABLES
 
 NORMALIZED_TABLES = (
     "orders_norm",
@@ -25,6 +26,7 @@ NORMALIZED_TABLES = (
     "broker_positions",
     "broker_balances",
     "payload_drift",
+    *STATEMENT_TABLES,
 )
 
 DESCRIPTIONS = {
@@ -37,6 +39,11 @@ DESCRIPTIONS = {
     "orders_raw_ib": "ORDER rows of Flex statements, kept as check data: they only enrich orders.",
     "trades_raw_ib": "EXECUTION rows of Flex statements: trades, book entries and cancels.",
     "fees_raw_ib": "Commission and taxes of each execution, as in the statement.",
+    "positions_raw_ib": "Open positions of statements, one snapshot a day and account; TWS's beside them.",
+    "balances_raw_ib": "Cash reports of statements, one for each window; TWS's account values beside them.",
+    "cash_raw_ib": "Cash transactions of statements, level DETAIL.",
+    "sections_raw_ib": "Rows of all other sections of statements, and sections that are kept whole.",
+    "provisional_raw_ib": "What the TWS API and trade confirmations told before the statement that decides.",
     "orders_norm": "Orders of both brokers in one shape.",
     "trades_norm": "Executions and book entries of both brokers in one shape.",
     "fees_norm": "Every charge; the parts of an order sum to the broker's total.",
@@ -46,6 +53,16 @@ DESCRIPTIONS = {
     "broker_positions": "Positions as the broker told them, the newest snapshot of each day.",
     "broker_balances": "Cash and totals as the broker told them, the newest snapshot of each day.",
     "payload_drift": "Words of a broker that no rule knows, counted by day.",
+    "broker_lots": "Open lots as the broker told them at the end of a day.",
+    "broker_closed_lots": "Pieces that trades closed, as the broker matched them.",
+    "broker_figures": "The sums of statements: cash report, change in NAV, equity, realized P&L by symbol.",
+    "broker_funds": "Lines of the statement of funds with their running balance.",
+    "corporate_actions": "Splits, mergers, spin-offs and the like, as the broker told them.",
+    "transfers": "Securities and cash moved between accounts.",
+    "conversion_rates": "The broker's rates between currencies at the end of each day.",
+    "dividend_accruals": "Dividends accrued and taken back from the accruals; not cash.",
+    "option_events": "Exercises, assignments and expiries in the broker's own section about them.",
+    "query_gaps": "Sections and fields that the person's Flex query leaves out.",
     "order_strategy_map": "Which trade idea every filled order belonged to, with a confidence.",
     "recon_breaks": "Disagreements found by the checks, one row each, with their history.",
 }
@@ -134,14 +151,14 @@ def futu_cash_flow(
     pool="ib",
     can_subset=True,
 )
-def ib_flex_statements(
+def ib_history(
     context: dg.AssetExecutionContext,
     config: LoadConfig,
     storage: Storage,
     ib_flex: IbFlex,
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """Executions, orders and commissions from Flex statements."""
+    """Flex statements whole, and today's executions, positions and balances where the TWS API is configured."""
     with storage.open() as db:
         about = _extract(context, ib_flex.loader(db), "ib", config.ask(*span(context.partition_keys)), progress)
         yield from report_rows(context, db, RAW_TABLES["ib"], about)
@@ -193,6 +210,6 @@ def reconciliation(
         yield from report_rows(context, db, ["recon_breaks"], {"breaks_changed": reconciled.breaks.changed})
 
 
-EXTRACTIONS = (futu_history, futu_cash_flow, ib_flex_statements)
+EXTRACTIONS = (futu_history, futu_cash_flow, ib_history)
 DERIVED = (normalized, strategies, reconciliation)
 ASSETS = (*EXTRACTIONS, *DERIVED)

@@ -26,6 +26,8 @@ CHECKED_ASSETS = {
     CheckName.FEES_OF_ORDERS_ARE_ALLOCATED_TO_THEIR_TRADES: "fee_allocations",
     CheckName.COVERED_DAYS_HOLD_WHAT_THE_BROKER_SAYS: "trades_norm",
     CheckName.EVERY_WORD_OF_THE_BROKER_IS_KNOWN: "payload_drift",
+    CheckName.EVERY_PROVISIONAL_TRADE_IS_CONFIRMED: "trades_norm",
+    CheckName.THE_QUERY_TELLS_WHAT_IS_NEEDED: "query_gaps",
 }
 ROWS_SHOWN = 50
 EVIDENCE_SHOWN = 300
@@ -65,7 +67,8 @@ def _evaluations(
     targets = _materializations(context, asset)
     for key in context.partition_keys:
         day = date.fromisoformat(key)
-        offenders = [b for b in breaks if b.business_date == day]
+        newest = key == context.partition_keys[-1]  # where what is not bound to a day is shown
+        offenders = [b for b in breaks if b.business_date == day or (b.business_date is None and newest)]
         errors = [b for b in offenders if b.severity is Severity.ERROR]
         yield dg.AssetCheckEvaluation(
             asset_key=asset,

@@ -8,7 +8,7 @@ import dagster as dg
 from apex_pipeline.orchestration.assets import ASSETS, DERIVED
 from apex_pipeline.orchestration.checks import checks
 from apex_pipeline.orchestration.partitions import TIMEZONE
-from apex_pipeline.orchestration.steps import CASH_STEP, RAW_TABLES, STEPS
+from apex_pipeline.orchestration.steps import CASH_STEP, RAW_TABLES, STEPS, main_step
 
 NEW_YORK = "America/New_York"
 everything = dg.AssetSelection.assets(*ASSETS) | dg.AssetSelection.checks(checks)
@@ -21,9 +21,9 @@ daily_job = dg.define_asset_job(
 
 intraday_job = dg.define_asset_job(
     "intraday_job",
-    selection=everything - dg.AssetSelection.assets(*STEPS["futu"][CASH_STEP], *RAW_TABLES["ib"]),
-    config={"ops": {"futu_history": {"config": {"intraday": True}}}},
-    description="Today's orders, deals, positions and funds of Futu, and what follows from them.",
+    selection=everything - dg.AssetSelection.assets(*STEPS["futu"][CASH_STEP]),
+    config={"ops": {step: {"config": {"intraday": True}} for step in map(main_step, STEPS)}},
+    description="Today's executions, positions and funds of Futu and of IB's TWS API, and what follows from them.",
 )
 
 

@@ -38,7 +38,10 @@ def describe_load(context: dg.AssetExecutionContext, ingested: Ingested) -> Mapp
     missing = [day.isoformat() for day in ingested.missing_days]
     if missing:
         context.log.warning(f"{len(missing)} asked days are not covered: {', '.join(missing[:MISSING_SHOWN])}")
-    return {
+    for failure in ingested.failures:
+        context.log.error(failure)
+    failures = {"failures": list(ingested.failures)} if ingested.failures else {}
+    return failures | {
         "calls": ingested.calls,
         "records": ingested.records,
         "new_versions": ingested.new_versions,

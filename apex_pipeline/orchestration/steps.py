@@ -13,7 +13,18 @@ STEPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
         "futu_cash_flow": ("cash_raw_futu",),
     },
-    "ib": {"ib_flex_statements": ("orders_raw_ib", "trades_raw_ib", "fees_raw_ib")},
+    "ib": {
+        "ib_history": (
+            "orders_raw_ib",
+            "trades_raw_ib",
+            "fees_raw_ib",
+            "positions_raw_ib",
+            "balances_raw_ib",
+            "cash_raw_ib",
+            "sections_raw_ib",
+            "provisional_raw_ib",
+        ),
+    },
 }
 """Raw tables by loading step, by broker. The first step of a broker is the one that nothing can do without."""
 

@@ -5,7 +5,7 @@ loading the same rows again changes nothing. Table and column names come from `t
 """
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -49,6 +49,11 @@ class RawMerged:
     new_versions: int
     unchanged: int
     superseded: int
+
+    @property
+    def told(self) -> int:
+        """All records, whatever became of them."""
+        return self.new_versions + self.unchanged + self.superseded
 
     def __add__(self, other: "RawMerged") -> "RawMerged":
         return RawMerged(
@@ -217,13 +222,33 @@ class Transaction:
 
     def merge(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> Merged:
         """Insert what is new and update what differs; an equal row is not written."""
-        staged = self.stage(table, rows)
-        if not staged:
-            return Merged(0, 0)
+        return self._merge_staged(table) if self.stage(table, rows) else Merged(0, 0)
+
+    def _merge_staged(self, table: Table) -> Merged:
         self._cursor.execute(_merge_statement(table))
         outcome = [dict(row) for row in self._cursor.fetchall()]
         inserted = sum(1 for row in outcome if row["inserted"])
         return Merged(inserted, len(outcome) - inserted)
+
+    def replace_days(
+        self, table: Table, rows: Iterable[Mapping[str, Any]], broker: str, days: Sequence[tuple[str, date]]
+    ) -> Merged:
+        """Make these the only rows of an account-day of `table`, which names broker, account_id and business_date."""
+        staged = self.stage(table, rows)
+        self._cursor.execute(
+            sql.SQL(
+                "DELETE FROM {name} t "
+                "USING unnest(%(accounts)s::text[], %(dates)s::date[]) AS day (account_id, on_date) "
+                "WHERE t.broker = %(broker)s AND t.account_id = day.account_id AND t.business_date = day.on_date "
+                "AND NOT EXISTS (SELECT FROM staged s WHERE ({same}))"
+            ).format(
+                name=sql.Identifier(table.name),
+                same=sql.SQL(" AND ").join(sql.SQL("s.{0} = t.{0}").format(sql.Identifier(key)) for key in table.key),
+            ),
+            {"broker": broker, "accounts": [account for account, _ in days], "dates": [day for _, day in days]},
+        )
+        removed = self._cursor.rowcount
+        return self._merge_staged(table) + Merged(0, 0, removed) if staged else Merged(0, 0, removed)
 
     def add(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
         """Insert rows whose key is not there yet."""

@@ -20,6 +20,18 @@ from apex_pipeline.domain.models import (
     Trade,
 )
 from apex_pipeline.domain.reconciliation import Break
+from apex_pipeline.domain.statements import (
+    BrokerFigures,
+    BrokerLot,
+    ClosedLot,
+    ConversionRate,
+    CorporateAction,
+    DividendAccrual,
+    FundsLine,
+    OptionEvent,
+    QueryGap,
+    Transfer,
+)
 from apex_pipeline.domain.strategies.classify import StrategyAssignment
 
 T = TypeVar("T")
@@ -125,7 +137,7 @@ def _turner(hint: Any) -> Callable[[Any], Any]:
     return lambda value: None if value is None else enums[0](value)
 
 
-ORDERS = Table("orders_norm", columns_of(Order), ("order_uid",), frozenset({"multiplier"}))
+ORDERS = Table("orders_norm", columns_of(Order), ("order_uid",), frozenset({"multiplier", "remark"}))
 TRADES = Table("trades_norm", columns_of(Trade), ("trade_uid",), frozenset({"multiplier", "amount"}))
 FEES = Table("fees_norm", columns_of(Fee), ("fee_uid",))
 INSTRUMENTS = Table(
@@ -164,6 +176,22 @@ LOAD_GAPS = Table(
     ("broker", "account_id", "data_type", "business_date"),
     keep_first=frozenset({"found_at"}),
 )
+_STATEMENT_ROWS: Mapping[str, type] = {
+    "broker_lots": BrokerLot,
+    "broker_closed_lots": ClosedLot,
+    "broker_figures": BrokerFigures,
+    "broker_funds": FundsLine,
+    "corporate_actions": CorporateAction,
+    "transfers": Transfer,
+    "conversion_rates": ConversionRate,
+    "dividend_accruals": DividendAccrual,
+    "option_events": OptionEvent,
+    "query_gaps": QueryGap,
+}
+STATEMENT_TABLES: Mapping[str, Table] = {
+    name: Table(name, columns_of(row), columns_of(row)[:1]) for name, row in _STATEMENT_ROWS.items()
+}
+"""Tables of `StatementFacts`, by the name of its field; the first column of each is its key."""
 DIRTY_DAYS = Table("dirty_days", columns_of(DirtyDay), columns_of(DirtyDay))
 
 ROW_CLASSES: dict[str, type] = {
@@ -181,12 +209,13 @@ ROW_CLASSES: dict[str, type] = {
     "payload_drift": Drift,
     "load_gaps": LoadGap,
     "dirty_days": DirtyDay,
+    **_STATEMENT_ROWS,
 }
 
 
 RAW_KINDS: Mapping[Broker, tuple[str, ...]] = {
     Broker.FUTU: ("orders", "trades", "fees", "positions", "balances", "cash"),
-    Broker.IB: ("orders", "trades", "fees"),
+    Broker.IB: ("orders", "trades", "fees", "positions", "balances", "cash", "sections", "provisional"),
 }
 """The kinds of records that each broker's raw tables keep."""
 

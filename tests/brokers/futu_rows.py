@@ -4,11 +4,16 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from apex_pipeline.domain.records import Record, RecordKind
+from apex_pipeline.domain.records import Delivery, Record, RecordKind
 
 ACC = "281756478396547854"
 DAY = date(2026, 3, 2)
 AS_OF = datetime(2026, 3, 2, 14, tzinfo=UTC)
+
+
+def first(delivery: Delivery) -> Record:
+    """The first record of a delivery."""
+    return next(iter(delivery.records))
 
 
 def deal(key: str, order_id: str | None = "A1", day: date = DAY, **fields: Any) -> Record:

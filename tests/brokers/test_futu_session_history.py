@@ -7,7 +7,7 @@ import pytest
 from apex_pipeline.brokers.futu import history
 from apex_pipeline.brokers.futu.client import AnswerTimedOut
 from apex_pipeline.brokers.futu.records import Reading
-from apex_pipeline.domain.records import Call, Document, Record, RecordKind
+from apex_pipeline.domain.records import Call, Content, Document, Record, RecordKind
 from apex_pipeline.errors import BrokerUnavailable
 
 DAY = date(2026, 11, 20)
@@ -25,7 +25,7 @@ class Gateway:
         days = sorted((d for d in self.per_day if first <= d <= last), reverse=self.newest_first)
         keys = [(day, f"{day}/{n}") for day in days for n in range(self.per_day[day])][: self.cap]
         found = {key: Record(RecordKind.ORDERS, "9", key, day, {}) for day, key in keys}
-        document = Document("x", {}, b"", "", datetime(2026, 1, 1, tzinfo=UTC))
+        document = Document("x", {}, Content.of(()), "", datetime(2026, 1, 1, tzinfo=UTC))
         return document, Reading(found, told=len(found))
 
     def load(self, days: int) -> Reading:

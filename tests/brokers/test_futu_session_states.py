@@ -13,6 +13,7 @@ from apex_pipeline.brokers.futu.simulator_rules import Language
 from apex_pipeline.brokers.scenario import Scenario
 from apex_pipeline.domain.records import Call, RecordKind
 from apex_pipeline.errors import BrokerRefused
+from tests.brokers.futu_rows import first
 from tests.brokers.opend_client import ACCOUNT, TODAY, broker, no_limit
 from tests.brokers.opend_scenario import PAPER, small_scenario
 from tests.brokers.opend_scripted import (
@@ -41,8 +42,8 @@ def test_states_are_one_record_of_today_each_and_cover_it(tmp_path: Path, scenar
         assert record.generated_at == delivery.documents[0].received_at
         assert delivery.documents[0].received_at.utcoffset() == timedelta(0)
         assert record.payload["rows"]
-    assert {row["positionSide"] for row in deliveries[plan.POSITIONS].records[0].payload["rows"]} <= {0, 1}
-    currencies = {row["currency"] for row in deliveries[plan.FUNDS].records[0].payload["rows"][0]["cashInfoList"]}
+    assert {row["positionSide"] for row in first(deliveries[plan.POSITIONS]).payload["rows"]} <= {0, 1}
+    currencies = {row["currency"] for row in first(deliveries[plan.FUNDS]).payload["rows"][0]["cashInfoList"]}
     assert currencies == {1, 2}
     assert taken == []
 
@@ -50,7 +51,7 @@ def test_states_are_one_record_of_today_each_and_cover_it(tmp_path: Path, scenar
 def test_no_positions_are_a_record_too_so_that_what_is_gone_is_gone(tmp_path: Path) -> None:
     with ScriptedGateway({}) as gateway:
         delivery = fetch(tmp_path, gateway, plan.POSITIONS)
-    assert delivery.records[0].payload["rows"] == []
+    assert first(delivery).payload["rows"] == []
     assert delivery.covered[0].to_date == TODAY
     request = gateway.asked_of(POSITIONS)[0].c2s
     assert [field.name for field, _ in request.ListFields()] == ["header"]
@@ -109,7 +110,7 @@ def test_bookings_are_records_of_their_clearing_date(tmp_path: Path) -> None:
     assert [(record.key, record.business_date) for record in delivery.records] == [
         ("2026-11-20:16308", TODAY), ("2026-11-20:16309", TODAY),
     ]  # fmt: skip
-    assert delivery.records[0].payload["cashFlowAmount"] == Decimal("-0.1")
+    assert first(delivery).payload["cashFlowAmount"] == Decimal("-0.1")
     assert [(c.data_type, c.from_date, c.records) for c in delivery.covered] == [(plan.CASH, TODAY, 2)]
     assert taken == [f"futu:Trd_FlowSummary:{ACCOUNT}"]
 

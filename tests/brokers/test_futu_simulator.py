@@ -32,6 +32,9 @@ WINDOWS = [
     (date(2026, 11, 20) - timedelta(days=91 * n + 90), date(2026, 11, 20) - timedelta(days=91 * n)) for n in range(5)
 ]
 
+AT_IMPORT = signal.getsignal(signal.SIGINT)
+"""What the process did with Ctrl-C before anything was simulated; a program started in the background ignores it."""
+
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[OpenDSimulator]:
@@ -288,7 +291,7 @@ def test_a_taken_port_is_a_clear_error(simulator: OpenDSimulator) -> None:
 def test_simulating_leaves_the_process_as_it_was(simulator: OpenDSimulator) -> None:
     with OpenDSocket(simulator.port) as client:
         assert client.ask(1002, userID=0).s2c.trdLogined
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is AT_IMPORT
     assert not [p for p in sys.path if p.endswith("/common/pb")]
 
 

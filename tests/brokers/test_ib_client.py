@@ -11,10 +11,10 @@ import pytest
 from apex_pipeline.brokers.ib.flex_client import FlexClient, Window
 from apex_pipeline.brokers.ib.port import IbBroker
 from apex_pipeline.brokers.ib.settings import FLEX_URL, IbSettings, trusted_url
-from apex_pipeline.domain.records import Call, Delivery, RecordKind
+from apex_pipeline.domain.records import Call, RecordKind, WholeDelivery
 from apex_pipeline.errors import BrokerRefused, BrokerUnavailable, ConfigError
 from tests.brokers.ib.server import QUERY, TOKEN, FlexServer, Step, answer, failure, serving, success
-from tests.brokers.ib.statements import of_rows, row
+from tests.brokers.ib.statements import of_rows, row, whole
 
 STATEMENT = of_rows(row())
 CALL = Call("ib_flex", None, "ALL", date(2026, 3, 2), date(2026, 3, 6))
@@ -22,19 +22,19 @@ CALL = Call("ib_flex", None, "ALL", date(2026, 3, 2), date(2026, 3, 6))
 
 def fetch(
     server: FlexServer, budgets: list[str] | None = None, deadline: float = 60, max_bytes: int = 1_000_000
-) -> Delivery:
+) -> WholeDelivery:
     """One call at a thousandth of IB's pauses."""
     quick = IbSettings(
         server.url, TOKEN, QUERY, poll_seconds=0.01, total_deadline_seconds=deadline, max_bytes=max_bytes
     )
     acquired: list[str] = [] if budgets is None else budgets
     with IbBroker(quick).connect(acquired.append) as session:
-        return session.fetch(CALL)
+        return whole(session.fetch(CALL))
 
 
 def fetched(
     sends: Sequence[Step] | None, gets: Sequence[Step], deadline: float = 60, max_bytes: int = 1_000_000
-) -> tuple[Delivery, list[str]]:
+) -> tuple[WholeDelivery, list[str]]:
     with serving(sends, gets) as server:
         delivery = fetch(server, deadline=deadline, max_bytes=max_bytes)
         return delivery, [service for service, _, _ in server.requests]
@@ -84,7 +84,7 @@ def test_a_statement_is_ordered_then_fetched_with_everything_ib_asks_for() -> No
     assert get[:2] == ("GetStatement", {"t": TOKEN, "q": "5566778899", "v": "3"})
     assert send[2]["User-Agent"].startswith("apex-pipeline/")
     assert "Python/3." in send[2]["User-Agent"]
-    assert delivery.documents[0].content == STATEMENT
+    assert delivery.documents[0].content.whole() == STATEMENT
     assert {record.kind for record in delivery.records} == {RecordKind.TRADES, RecordKind.FEES}
     assert [(item.from_date, item.to_date) for item in delivery.covered] == [(CALL.from_date, CALL.to_date)]
 
@@ -103,7 +103,7 @@ def test_every_request_takes_from_the_budget_polls_included() -> None:
 def test_a_passing_code_on_the_order_is_waited_out(code: int) -> None:
     delivery, services = fetched([failure(code), success()], [STATEMENT])
     assert services == ["SendRequest", "SendRequest", "GetStatement"]
-    assert len(delivery.records) == 2
+    assert len(list(delivery.records)) == 2
 
 
 @pytest.mark.parametrize("code", [1001, 1004, 1009, 1018, 1019, 1021])
@@ -151,7 +151,7 @@ def test_generation_that_never_ends_stops_at_the_deadline() -> None:
 @pytest.mark.parametrize("script", [([failure(1003)], [STATEMENT]), (None, [failure(1003)])])
 def test_a_window_without_statement_is_empty_and_covers_nothing(script: tuple[list[Step] | None, list[Step]]) -> None:
     delivery, _ = fetched(*script)
-    assert (delivery.documents, delivery.records, delivery.covered) == ((), (), ())
+    assert (delivery.documents, delivery.records, delivery.covered) == ((), [], ())
     assert "1003" in delivery.notes[0]
 
 
@@ -207,7 +207,7 @@ def test_an_unknown_code_follows_its_words() -> None:
 def test_a_broken_answer_is_asked_for_again(broken: Step) -> None:
     delivery, services = fetched(None, [broken, STATEMENT])
     assert services == ["SendRequest", "GetStatement", "GetStatement"]
-    assert delivery.documents[0].content == STATEMENT
+    assert delivery.documents[0].content.whole() == STATEMENT
 
 
 @pytest.mark.parametrize("broken", [503, b"<html></html>", STATEMENT[:-5]])
@@ -269,7 +269,7 @@ def test_a_packed_answer_is_kept_unpacked() -> None:
     def packed(handler: BaseHTTPRequestHandler) -> None:
         answer(handler, 200, gzip.compress(STATEMENT), Content_Encoding="gzip")
 
-    assert fetched(None, [packed])[0].documents[0].content == STATEMENT
+    assert fetched(None, [packed])[0].documents[0].content.whole() == STATEMENT
 
 
 @pytest.mark.parametrize("phase", ["headers", "body"])
@@ -314,14 +314,14 @@ def test_the_address_in_the_answer_is_used_only_where_the_token_may_go() -> None
 def test_a_hostile_address_gets_no_request() -> None:
     with serving(None, [STATEMENT]) as elsewhere, serving(None, [STATEMENT]) as server:
         server.sends = [success(url=f"{elsewhere.url}/GetStatement")]
-        assert len(fetch(server).records) == 2
+        assert len(list(fetch(server).records)) == 2
         assert elsewhere.requests == []
 
 
 def test_an_answered_address_that_fails_is_replaced_by_the_configured_one() -> None:
     with serving(None, [404, STATEMENT]) as server:
         server.sends = [success(url=f"{server.url.replace('/flex', '/legacy')}/GetStatement")]
-        assert len(fetch(server).records) == 2
+        assert len(list(fetch(server).records)) == 2
 
 
 @pytest.mark.parametrize("url", ["http://example.com/flex", "ftp://127.0.0.1/", "https://", "https://a:b@example.com/"])

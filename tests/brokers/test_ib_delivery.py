@@ -34,7 +34,7 @@ def test_a_trade_is_kept_as_sent_with_its_fee_beside_it() -> None:
     assert "quantity" not in fee.payload
 
 
-def test_only_executions_and_orders_are_facts() -> None:
+def test_executions_and_orders_are_facts_and_everything_else_is_kept_beside_them() -> None:
     rows = [
         row(),
         row(tag="Order", levelOfDetail="ORDER", transactionID=""),
@@ -44,8 +44,64 @@ def test_only_executions_and_orders_are_facts() -> None:
         row(tag="AssetSummary", levelOfDetail="ASSET_SUMMARY"),
         row(tag="WashSale", levelOfDetail="WASH_SALE"),
     ]
-    kinds = [(item.kind, item.key) for item in records_of(*rows)]
-    assert kinds == [(RecordKind.TRADES, "9001"), (RecordKind.FEES, "9001"), (RecordKind.ORDERS, "5001")]
+    records = records_of(*rows)
+    facts = [(item.kind, item.key) for item in records if item.kind is not RecordKind.SECTIONS]
+    assert facts == [(RecordKind.TRADES, "9001"), (RecordKind.FEES, "9001"), (RecordKind.ORDERS, "5001")]
+    others = [item.payload for item in records if item.kind is RecordKind.SECTIONS]
+    tags = sorted(told.get("_tag", "rows") for told in others)
+    assert tags == ["AssetSummary", "SymbolSummary", "Trade", "WashSale", "rows"]
+    (lots,) = (told["rows"] for told in others if "rows" in told)
+    assert [lot["_tag"] for lot in lots] == ["Lot"]
+
+
+def test_two_different_bookings_of_one_id_do_not_become_one() -> None:
+    told = {"type": "Dividends", "amount": "10", "reportDate": "20260304", "levelOfDetail": "DETAIL"}
+    booked = {"tag": "CashTransaction", "transactionID": "777", **told}
+    content = document(statement(row({}, **booked) + row({}, **booked), section="CashTransactions"))
+    assert ([item.key for item in delivered(content).records], delivered(content).rejects) == (["777", "777"], [])
+    other = {**booked, "type": "Withholding Tax", "amount": "-3"}
+    content = document(statement(row({}, **booked) + row({}, **other), section="CashTransactions"))
+    assert [item.reason_code for item in delivered(content).rejects] == ["repeated_transactionID"]
+
+
+def test_a_sum_of_bookings_that_does_not_say_so_is_not_booked() -> None:
+    told = {"tag": "CashTransaction", "type": "Dividends", "amount": "10", "reportDate": "20260304"}
+    content = document(statement(row({}, transactionID="1", **told) + row({}, **told), section="CashTransactions"))
+    assert [item.key for item in delivered(content).records] == ["1"]
+    assert [item.reason_code for item in delivered(content).rejects] == ["missing_transactionID"]
+
+
+def test_an_account_without_positions_is_flat_although_another_one_holds_some() -> None:
+    held = row({}, tag="OpenPosition", accountId="U1000001F", symbol="ES", position="1", reportDate="20260306")
+    trades = f"{row()}</Trades><OpenPositions>{held}</OpenPositions><Trades>"
+    records = list(delivered(document(statement(trades))).records)
+    told = {r.account_id: r.payload["rows"] for r in records if r.kind is RecordKind.POSITIONS}
+    assert (set(told), told[ACCOUNT]) == ({ACCOUNT, "U1000001F"}, [])
+
+
+def test_a_rejected_row_of_a_section_has_the_key_that_its_record_would_have() -> None:
+    action = {"tag": "CorporateAction", "transactionID": "55", "reportDate": "2026-02-30"}
+    body = document(statement(row({}, **action), section="CorporateActions"))
+    (reject,) = delivered(body).rejects
+    mended = document(statement(row({}, **{**action, "reportDate": "20260302"}), section="CorporateActions"))
+    assert reject.key == next(iter(delivered(mended).records)).key
+
+
+def test_a_file_without_a_section_of_trades_covers_no_day() -> None:
+    content = document(statement(row({}, tag="Dividend", amount="1", date="20260304"), section="Dividends"))
+    assert delivered(content).covered == []
+    assert len(delivered(content, week()).covered) == 1
+    assert len(delivered(document(statement())).covered) == 1
+
+
+def test_a_closed_lot_that_is_told_anew_replaces_its_day() -> None:
+    lot = {"tag": "Lot", "levelOfDetail": "CLOSED_LOT", "quantity": "5"}
+    told = [records_of(row(**lot), row(**{**lot, "quantity": qty})) for qty in ("4", "3")]
+    keys = [{item.key for item in records if item.kind is RecordKind.SECTIONS} for records in told]
+    assert keys[0] == keys[1]
+    assert records_of(row(**lot), row(**{**lot, "quantity": "4"})) == records_of(
+        row(**{**lot, "quantity": "4"}), row(**lot)
+    )
 
 
 def test_a_row_without_level_of_detail_is_an_execution() -> None:
@@ -156,7 +212,7 @@ def test_every_account_of_an_answer_is_covered_for_itself() -> None:
         (ACCOUNT, date(2026, 3, 2), date(2026, 3, 6)),
         ("U2", date(2026, 3, 2), date(2026, 3, 3)),
     ]
-    assert delivered(content).covered[0].records == 2
+    assert delivered(content).covered[0].records == 1
     assert delivered(content).covered[0].last_record_at == datetime(2026, 3, 2, 14, 31, 5, tzinfo=UTC)
 
 
@@ -191,13 +247,13 @@ def test_a_wrong_count_is_a_note_and_a_right_one_is_none() -> None:
 
 def test_an_unknown_section_is_told_with_its_rows() -> None:
     content = document(statement(f"{row()}</Trades><Novelties><N a='1'/><N a='2'/></Novelties><Trades>"))
-    assert delivered(content).notes == ["section Novelties is new: its 2 rows stay in the document and are not loaded"]
+    assert delivered(content).notes == ["section Novelties is new: its 2 rows are kept as they are"]
 
 
 def test_the_document_keeps_the_bytes_and_the_newest_time_of_writing() -> None:
     content = document(statement(row()), statement(row(), whenGenerated="20260310;050000"))
     (kept,) = delivered(content).documents
-    assert kept.content is content
+    assert kept.content.whole() == content
     assert kept.generated_at == datetime(2026, 3, 10, 9, tzinfo=UTC)
 
 

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import fields
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -10,14 +10,13 @@ from ibflex import Types, enums
 from ibflex.parser import ISO4217
 
 from apex_pipeline.brokers.ib import vocabulary
-from apex_pipeline.brokers.ib.delivery import deliver
 from apex_pipeline.brokers.ib.normalize import normalize
 from apex_pipeline.brokers.ib.port import IbBroker
 from apex_pipeline.brokers.ib.settings import IbSettings
 from apex_pipeline.brokers.ib.simulator import FlexSimulator
 from apex_pipeline.brokers.scenario_generator import generate
 from apex_pipeline.domain.models import Broker, Side
-from apex_pipeline.domain.records import Ask, Delivery
+from apex_pipeline.domain.records import Ask, WholeDelivery
 from apex_pipeline.errors import UnknownPayload
 from tests.brokers.ib.statements import ACCOUNT, OPTION, delivered, document, normalized, of_rows, records_of, row
 from tests.brokers.ib.statements import statement as statement_of
@@ -131,7 +130,7 @@ def notes(*rows: str) -> list[str]:
     ],
 )
 def test_a_new_kind_of_row_among_the_trades_is_told_in_a_note(strange: str, named: str) -> None:
-    assert notes(row(), strange) == [f"{named} is new in Trades: its 1 rows stay in the document and are not loaded"]
+    assert notes(row(), strange) == [f"{named} is new in Trades: its 1 rows are kept as they are"]
 
 
 def test_check_data_among_the_trades_is_no_news() -> None:
@@ -161,7 +160,7 @@ def test_the_simulator_writes_no_unknown_word() -> None:
         (call,) = broker.plan(Ask(scenario.start, date(2026, 3, 9), date(2026, 3, 10)), (), ())
         with broker.connect(lambda _: None) as session:
             delivery = session.fetch(call)
-    made = broker.normalize(delivery.records)
+            made = broker.normalize(list(delivery.records))
     assert (len(made.orders) > 0, made.drifts) == (True, [])
     assert [note for note in delivery.notes if " is new" in note] == []
 
@@ -178,9 +177,9 @@ def samples() -> list[Path]:
     return sorted(Path(folder, "flex").glob("*.xml")) if folder else []
 
 
-def readable(path: Path) -> Delivery | None:
+def readable(path: Path) -> WholeDelivery | None:
     try:
-        return deliver(path.read_bytes(), {}, datetime(2026, 3, 10, tzinfo=UTC))
+        return delivered(path.read_bytes())
     except UnknownPayload:
         return None
 
@@ -188,6 +187,6 @@ def readable(path: Path) -> Delivery | None:
 @pytest.mark.skipif(not samples(), reason="needs APEX_SAMPLES, a folder with public sample statements")
 def test_public_statements_hold_no_unknown_word() -> None:
     told = [delivery for path in samples() if (delivery := readable(path)) is not None]
-    assert sum(len(delivery.records) for delivery in told) > 0
-    assert [normalize(delivery.records).drifts for delivery in told] == [[] for _ in told]
+    assert sum(len(list(delivery.records)) for delivery in told) > 0
+    assert [normalize(list(delivery.records)).drifts for delivery in told] == [[] for _ in told]
     assert [note for delivery in told for note in delivery.notes if " is new" in note] == []

@@ -8,6 +8,7 @@ import pytest
 
 from apex_pipeline.brokers.ib.normalize import normalize
 from apex_pipeline.domain.models import AssetClass, FeeType, OrderStatus, Side, Trade, TradeKind
+from apex_pipeline.domain.records import RecordKind
 from tests.brokers.ib.statements import ACCOUNT, OPTION, normalized, records_of, row
 
 CANCEL = {
@@ -125,18 +126,24 @@ def test_without_an_original_transaction_the_trade_id_tells_which_row_is_taken_b
     assert result.orders[0].avg_price == Decimal("200.4")
 
 
-def relatives(**changes: str) -> dict[str, str]:
-    """What a row asks for, by field."""
+def relatives(kind: RecordKind, **changes: str) -> dict[str, str]:
+    """What a row asks for of records of a kind, by field."""
     asked = normalized(row(**changes)).relatives
     assert {relative.account_id for relative in asked} == {ACCOUNT}
-    return {relative.field: relative.value for relative in asked}
+    return {relative.field: relative.value for relative in asked if relative.kind is kind}
 
 
 def test_every_trade_asks_who_takes_it_back_and_a_cancel_also_for_its_original() -> None:
-    assert relatives() == {"origTransactionID": "9001", "origTradeID": "71001"}
-    assert relatives(**CANCEL) == {"origTransactionID": "9050", "transactionID": "9001", "tradeID": "71001"}
+    trades = RecordKind.TRADES
+    assert relatives(trades) == {"origTransactionID": "9001", "origTradeID": "71001"}
+    assert relatives(trades, **CANCEL) == {"origTransactionID": "9050", "transactionID": "9001", "tradeID": "71001"}
     older = {**CANCEL, "origTransactionID": "0"}
-    assert relatives(**older) == {"origTransactionID": "9050", "tradeID": "71001"}
+    assert relatives(trades, **older) == {"origTransactionID": "9050", "tradeID": "71001"}
+
+
+def test_every_trade_asks_for_the_parts_of_its_charges_and_for_what_was_told_before_it() -> None:
+    assert relatives(RecordKind.SECTIONS) == {"tradeID": "71001", "tradeId": "71001"}
+    assert relatives(RecordKind.PROVISIONAL) == {"_root": "0000aa01.65e2b001.01"}
 
 
 def test_a_rebook_is_not_taken_back_by_the_cancel_before_it() -> None:

@@ -4,15 +4,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from apex_pipeline.brokers.ib.port import IbBroker
 from apex_pipeline.brokers.ib.settings import IbSettings
 from apex_pipeline.brokers.ib.simulator import FlexSimulator
+from apex_pipeline.brokers.ib.statement_extras import conversions
 from apex_pipeline.brokers.scenario import Scenario, truth
 from apex_pipeline.brokers.scenario_generator import generate
-from apex_pipeline.domain.models import Broker, Side
+from apex_pipeline.domain.models import AssetClass, Broker, Side, TradeKind
 from apex_pipeline.domain.records import Ask, Delivery, Normalized, Record, Reject
 
 TODAY, END = date(2026, 3, 10), date(2026, 3, 9)
@@ -66,3 +68,29 @@ def test_positions_are_the_holdings_of_the_scenario(simulator: FlexSimulator, sc
 
 def rejected(deliveries: list[Delivery], result: Normalized) -> list[Reject]:
     return [*(reject for delivery in deliveries for reject in delivery.rejects), *result.rejects]
+
+
+@pytest.mark.parametrize("shape", [{}, {"dates": "iso"}, {"dates": "zone"}, {"dates": "blank"}, {"dates": "slash_mdy"},
+                                   {"levels": "executions"}, {"breakout_by_day": True}], ids=str)  # fmt: skip
+def test_conversions_cancels_and_corrections_are_read_in_every_shape_of_a_statement(shape: dict[str, Any]) -> None:
+    short = generate(seed=11, orders=60, days=90, end=END)
+    with FlexSimulator(short, TOKEN, QUERY, time_scale=1000, today=TODAY, extras=True, **shape) as running:
+        deliveries, result = load(running, short)
+    expected, deals = truth(short)[Broker.IB], conversions(short)
+    taken_back = [trade for trade in result.trades if trade.kind is TradeKind.CANCEL]
+    fees: defaultdict[str | None, Decimal] = defaultdict(Decimal)
+    for fee in result.fees:
+        fees[fee.currency] += fee.amount
+    assert rejected(deliveries, result) == []
+    assert len([trade for trade in result.trades if trade.effective]) == expected.trades + len(deals)
+    assert len(result.trades) == expected.trades + len(deals) + 2 * len(taken_back)
+    assert taken_back
+    assert {trade.symbol for trade in result.trades if trade.asset_class is AssetClass.FX} == {"FX.USD.HKD"}
+    assert fees["USD"] == expected.fees["USD"] + 2 * len(deals)
+    assert fees["HKD"] == expected.fees.get("HKD", Decimal(0))
+
+
+def test_confirmations_are_not_mistaken_for_a_statement(simulator: FlexSimulator, scenario: Scenario) -> None:
+    document = simulator.confirmations(scenario.start, END)
+    assert b'type="TCF"' in document
+    assert b"<Trade " not in document

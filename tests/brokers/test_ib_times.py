@@ -4,7 +4,15 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from apex_pipeline.brokers.ib.times import DAY_FIRST, MONTH_FIRST, UNDECIDED, date_of, instant_of, slash_order
+from apex_pipeline.brokers.ib.times import (
+    DAY_FIRST,
+    MONTH_FIRST,
+    UNDECIDED,
+    date_of,
+    has_slashes,
+    instant_of,
+    slash_order,
+)
 from apex_pipeline.errors import UnknownPayload
 
 
@@ -76,7 +84,9 @@ def test_a_slashed_date_is_never_guessed() -> None:
     ],
 )
 def test_the_order_of_slashed_dates_is_proven_by_the_document(content: bytes, order: str) -> None:
-    assert slash_order(content) == order
+    assert slash_order((content,)) == order
+    assert slash_order(content[n : n + 1] for n in range(len(content))) == order
+    assert has_slashes(content) == (b"/" in content)
 
 
 @pytest.mark.parametrize(

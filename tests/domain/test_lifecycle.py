@@ -45,7 +45,8 @@ def trade(qty: int, symbol: str = PUT, day: date = date(2026, 2, 2), key: str = 
         "asset_class": AssetClass.OPTION, "kind": TradeKind.TRADE, "effective": True,
         "side": Side.BUY if qty > 0 else Side.SELL, "qty": Decimal(abs(qty)), "price": Decimal(2),
         "multiplier": Decimal(100), "amount": None, "currency": "USD", "executed_at": None, "trade_date": day,
-        "settle_date": None, "position_effect": None, "link_id": None, "source": "futu_deals", **fields,
+        "settle_date": None, "position_effect": None, "link_id": None, "source": "futu_deals", "report_date": None,
+        **fields,
     }  # fmt: skip
     return Trade(**told)
 

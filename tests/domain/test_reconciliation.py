@@ -153,10 +153,11 @@ def test_identities_do_not_run_into_each_other() -> None:
 def test_every_named_check_is_described_in_one_sentence() -> None:
     assert set(CHECKS) == set(CheckName)
     assert {check.check_id for check in CHECKS.values()} == {
-        "A03", "A06", "A09", "B01", "B03", "B05", "B07",
+        "A03", "A05", "A06", "A09", "B01", "B03", "B05", "B07", "B13",
     }  # fmt: skip
     assert {name for name, check in CHECKS.items() if check.severity is not Severity.ERROR} == {
         CheckName.EVERY_ORDER_IS_TOLD_BY_ITS_BROKER, CheckName.EVERY_WORD_OF_THE_BROKER_IS_KNOWN,
+        CheckName.THE_QUERY_TELLS_WHAT_IS_NEEDED,
     }  # fmt: skip
     assert all(check.description.count(".") == 1 for check in CHECKS.values())
 

@@ -10,7 +10,7 @@ from tests.orchestration.conftest import FIRST, LAST, Place, keys
 
 START, RETRY = dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_UP_FOR_RETRY
 RAW = {"futu": "orders_raw_futu", "ib": "orders_raw_ib"}
-STEPS = {"futu": "futu_history", "ib": "ib_flex_statements"}
+STEPS = {"futu": "futu_history", "ib": "ib_history"}
 BROKERS_ROWS = "SELECT count(*) FROM orders_norm WHERE broker = %s"
 
 

@@ -29,6 +29,11 @@ ASSET_GROUPS = {
     "orders_raw_ib": "raw",
     "trades_raw_ib": "raw",
     "fees_raw_ib": "raw",
+    "positions_raw_ib": "raw",
+    "balances_raw_ib": "raw",
+    "cash_raw_ib": "raw",
+    "sections_raw_ib": "raw",
+    "provisional_raw_ib": "raw",
     "orders_norm": "normalized",
     "trades_norm": "normalized",
     "fees_norm": "normalized",
@@ -38,19 +43,34 @@ ASSET_GROUPS = {
     "broker_positions": "normalized",
     "broker_balances": "normalized",
     "payload_drift": "normalized",
+    "broker_lots": "normalized",
+    "broker_closed_lots": "normalized",
+    "broker_figures": "normalized",
+    "broker_funds": "normalized",
+    "corporate_actions": "normalized",
+    "transfers": "normalized",
+    "conversion_rates": "normalized",
+    "dividend_accruals": "normalized",
+    "option_events": "normalized",
+    "query_gaps": "normalized",
     "order_strategy_map": "strategy",
     "recon_breaks": "reconciliation",
 }
 CHECKS = {
     "orders_norm": {"order_filled_quantity_is_the_sum_of_its_trades", "every_order_is_told_by_its_broker"},
     "fees_norm": {"every_filled_order_has_its_fees"},
-    "trades_norm": {"raw_is_normalized_plus_quarantined", "covered_days_hold_what_the_broker_says"},
+    "trades_norm": {
+        "raw_is_normalized_plus_quarantined",
+        "covered_days_hold_what_the_broker_says",
+        "every_provisional_trade_is_confirmed",
+    },
     "fee_allocations": {"fees_of_orders_are_allocated_to_their_trades"},
     "payload_drift": {"every_word_of_the_broker_is_known"},
+    "query_gaps": {"the_query_tells_what_is_needed"},
 }
 WHOLE_JOBS = {"backfill_job", "daily_job"}
 JOBS = {*WHOLE_JOBS, "intraday_job"}
-TODAY_LEAVES_OUT = {"cash_raw_futu", "orders_raw_ib", "trades_raw_ib", "fees_raw_ib"}
+TODAY_LEAVES_OUT = {"cash_raw_futu"}
 SCHEDULES = {
     "futu_daily": ("30 6 * * *", "Asia/Hong_Kong", "daily_job"),
     "ib_daily": ("30 6 * * *", "America/New_York", "daily_job"),

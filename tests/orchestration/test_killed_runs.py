@@ -117,7 +117,7 @@ def served_run(place: Place, port: int) -> str:
     run = place.instance.create_run_for_job(definitions().resolve_job_def("backfill_job"), tags=server)
     storage = place.instance.event_log_storage
     storage.initialize_concurrency_limit_to_default("ib")
-    assert storage.claim_concurrency_slot("ib", run.run_id, "ib_flex_statements").is_claimed
+    assert storage.claim_concurrency_slot("ib", run.run_id, "ib_history").is_claimed
     return run.run_id
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from apex_pipeline.brokers.ib.delivery import DATA_TYPE
+from apex_pipeline.brokers.ib.coverage import DATA_TYPE
 from apex_pipeline.brokers.ib.port import IbBroker
 from apex_pipeline.brokers.ib.settings import IbSettings
 from apex_pipeline.domain.models import Broker

@@ -88,8 +88,15 @@ def test_an_order_comes_back_as_it_was(db: Database) -> None:
 def test_an_empty_text_and_an_unknown_one_stay_different(db: Database) -> None:
     merged(db, ORDERS, ORDER, replace(ORDER, order_uid="FUTU_1_B", remark=None))
     assert (stored(db).remark, stored(db, "FUTU_1_B").remark) == ("", None)
-    assert merged(db, ORDERS, replace(ORDER, remark=None)) == Merged(0, 1)
-    assert stored(db).remark is None
+    assert merged(db, ORDERS, replace(ORDER, order_type="")) == Merged(0, 1)
+    assert merged(db, ORDERS, replace(ORDER, order_type=None)) == Merged(0, 1)
+    assert stored(db).order_type is None
+
+
+def test_an_unknown_remark_never_displaces_a_known_one(db: Database) -> None:
+    merged(db, ORDERS, replace(ORDER, remark="swing"))
+    assert merged(db, ORDERS, replace(ORDER, remark=None)) == Merged(0, 0)
+    assert merged(db, ORDERS, replace(ORDER, remark="scalp")) == Merged(0, 1)
 
 
 def test_thirty_digits_stay_thirty_digits(db: Database) -> None:

@@ -11,7 +11,18 @@ import psycopg2
 import pytest
 
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.domain.records import ALL_MARKETS, Ask, Call, Covered, Delivery, Document, Record, RecordKind, Reject
+from apex_pipeline.domain.records import (
+    ALL_MARKETS,
+    Ask,
+    Call,
+    Content,
+    Covered,
+    Document,
+    Record,
+    RecordKind,
+    Reject,
+    WholeDelivery,
+)
 from apex_pipeline.errors import StorageError
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.loads import Loaded, LoadRepository
@@ -53,8 +64,8 @@ class Broker1:
         self.run = self.loads.begin_run(ASK)
 
     def says(self, *records: Record, rejects: Sequence[Reject] = (), content: bytes = b"<x/>") -> Loaded:
-        document = Document("flex", {"fd": "20260306"}, content, "application/xml", AT)
-        delivery = Delivery((document,), records, rejects, (covered(len(records)),))
+        document = Document("flex", {"fd": "20260306"}, Content.of((content,)), "application/xml", AT)
+        delivery = WholeDelivery((document,), records, rejects, (covered(len(records)),))
         return self.loads.store(self.run, CALL, delivery, AT)
 
     def price(self, key: str = "9100") -> str:
@@ -326,7 +337,7 @@ def test_a_program_that_commits_the_watermark_first_would_be_noticed(broker: Bro
 
 def ahead_of_its_data(broker: Broker1) -> None:
     """The mistake that the tests above must notice: coverage committed before the records."""
-    broker.loads.store(broker.run, CALL, Delivery((), (), (), (covered(1),)), AT)
+    broker.loads.store(broker.run, CALL, WholeDelivery((), (), (), (covered(1),)), AT)
     broker.says(*BROKEN["no key"])
 
 
@@ -347,7 +358,8 @@ def test_records_are_new_unchanged_superseded_or_quarantined(broker: Broker1) ->
 
 def test_the_watermark_never_goes_back(broker: Broker1) -> None:
     broker.says(record("A"))
-    earlier = Delivery((), (), (), (covered(0, AT - timedelta(days=9)), Covered("U2", "ib_flex", "ALL", DAY, DAY, 0)))
+    told = covered(0, AT - timedelta(days=9)), Covered("U2", "ib_flex", "ALL", DAY, DAY, 0)
+    earlier = WholeDelivery((), (), (), told)
     broker.loads.store(broker.run, CALL, earlier, AT)
     seen = query(broker.url, "SELECT account_id, last_record_at FROM sync_state ORDER BY 1")
     assert seen == [("U1", AT), ("U2", None)]
@@ -367,7 +379,7 @@ def test_days_told_while_they_could_still_change_are_asked_again(db: Database) -
     run = loads.begin_run(ASK)
     old, new = today - timedelta(days=20), today - timedelta(days=1)
     told = Covered("U1", "ib_flex", ALL_MARKETS, old, new, 0)
-    loads.store(run, CALL, Delivery((), (), (), (told,)), AT)
+    loads.store(run, CALL, WholeDelivery((), (), (), (told,)), AT)
     ask = Ask(old, new, today)
     assert [(done.from_date, done.to_date) for done in loads.done(ask, 7)] == [(old, new)]
     loads.end_run(run, complete=True)
@@ -379,7 +391,7 @@ def test_an_interrupted_run_is_continued_until_a_complete_one_settles_it(db: Dat
     today: date = value(db.url, "SELECT clock_timestamp()::date")
     loads = LoadRepository(db, Broker.IB)
     interrupted = loads.begin_run(ASK)
-    loads.store(interrupted, CALL, Delivery((), (), (), (Covered("U1", "ib_flex", "ALL", today, today, 0),)), AT)
+    loads.store(interrupted, CALL, WholeDelivery((), (), (), (Covered("U1", "ib_flex", "ALL", today, today, 0),)), AT)
     ask = Ask(today, today, today)
     assert len(loads.done(ask, 7)) == 1
     loads.end_run(loads.begin_run(ask), complete=False)
@@ -392,7 +404,7 @@ def test_an_interrupted_run_is_not_continued_after_a_day(db: Database) -> None:
     today: date = value(db.url, "SELECT clock_timestamp()::date")
     loads = LoadRepository(db, Broker.IB)
     run = loads.begin_run(ASK)
-    loads.store(run, CALL, Delivery((), (), (), (Covered("U1", "ib_flex", "ALL", today, today, 0),)), AT)
+    loads.store(run, CALL, WholeDelivery((), (), (), (Covered("U1", "ib_flex", "ALL", today, today, 0),)), AT)
     ask = Ask(today, today, today)
     query(db.url, "UPDATE load_runs SET started_at = started_at - interval '23 hours'")
     assert len(loads.done(ask, 7)) == 1

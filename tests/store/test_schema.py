@@ -25,7 +25,7 @@ from tests.store.rows import connected, query
 PACKAGE = PROJECT_DIR / "apex_pipeline"
 FILES = sorted((PACKAGE / "store" / "sql").glob("*.sql"))
 RAW_TABLES = [raw_table(broker, kind) for broker, kinds in RAW_KINDS.items() for kind in kinds]
-REGISTERED = [item for item in vars(tables).values() if isinstance(item, Table)]
+REGISTERED = [*(item for item in vars(tables).values() if isinstance(item, Table)), *tables.STATEMENT_TABLES.values()]
 CLASSES = {**ROW_CLASSES, **{table.name: RawRow for table in RAW_TABLES}}
 
 TYPES_THAT_CANNOT_BE_INFERRED = {"final_after_days": "integer"}

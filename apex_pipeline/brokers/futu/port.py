@@ -48,6 +48,7 @@ class FutuBroker:
     name: Broker = Broker.FUTU
     data_types: tuple[str, ...] = plan.DATA_TYPES
     covering_data_types: tuple[str, ...] = (plan.ORDERS, plan.DEALS)
+    optional_data_types: frozenset[str] = frozenset()
     final_after_days: int = plan.FINAL_AFTER_DAYS
     fee_data_type: str | None = plan.FEES
     cash_data_type: str | None = plan.CASH

@@ -22,7 +22,18 @@ from apex_pipeline.brokers.futu.client import (
     UnknownInterface,
 )
 from apex_pipeline.brokers.futu.records import Reading
-from apex_pipeline.domain.records import ALL_MARKETS, Account, Call, Covered, Delivery, Document, Record, RecordKind
+from apex_pipeline.domain.records import (
+    ALL_MARKETS,
+    Account,
+    Call,
+    Content,
+    Covered,
+    Delivery,
+    Document,
+    Record,
+    RecordKind,
+    WholeDelivery,
+)
 from apex_pipeline.errors import BrokerRefused, BrokerUnavailable
 
 RATE_LIMIT_WAITS = 3
@@ -84,7 +95,7 @@ class FutuSession:
             reason = _why_not_offered(call, row, refusal)
             if reason is None:
                 raise BrokerRefused(f"OpenD refused {call}: {refusal}") from refusal
-            return Delivery((), (), (), (), (f"{call} is not offered {reason}: {refusal}",))
+            return WholeDelivery((), (), (), (), (f"{call} is not offered {reason}: {refusal}",))
 
     def _fetch(self, call: Call, row: dict[str, Any]) -> Delivery:
         match call.data_type:
@@ -119,25 +130,25 @@ class FutuSession:
         found = list(reading.records.values())
         inside = [record for record in found if call.from_date <= record.business_date <= call.to_date]
         covered = _covered(call, inside)
-        return Delivery(documents, found, reading.rejects, (covered,), reading.notes)
+        return WholeDelivery(documents, found, reading.rejects, (covered,), reading.notes)
 
     def _today(self, call: Call, row: dict[str, Any]) -> Delivery:
         """Orders and deals of today tell nothing about a whole day, so they cover none."""
         document, answer = self._request_twice(call, questions.today(row, call))
         reading = self._read(call, answer)
-        return Delivery([document], list(reading.records.values()), reading.rejects, (), reading.notes)
+        return WholeDelivery([document], list(reading.records.values()), reading.rejects, (), reading.notes)
 
     def _state(self, call: Call, row: dict[str, Any]) -> Delivery:
         document, answer = self._request_twice(call, questions.state(row, call))
         notes = _beside(call, answer)
         if call.data_type == plan.FUNDS and not answer.rows:
-            return Delivery([document], (), (), (), [*notes, f"{call}: OpenD told no funds"])
+            return WholeDelivery([document], (), (), (), [*notes, f"{call}: OpenD told no funds"])
         account_id, day = call.account_id or "", self.today()
         kind = RecordKind.POSITIONS if call.data_type == plan.POSITIONS else RecordKind.BALANCES
         market = questions.header(row)["trdMarket"]
         record = records.snapshot(kind, account_id, answer.rows, day, answer.received_at, market=market)
         covered = Covered(account_id, call.data_type, ALL_MARKETS, day, day, 1, answer.received_at)
-        return Delivery([document], [record], (), (covered,), notes)
+        return WholeDelivery([document], [record], (), (covered,), notes)
 
     def _cash(self, call: Call, row: dict[str, Any]) -> Delivery:
         if call.from_date != call.to_date:
@@ -147,7 +158,7 @@ class FutuSession:
         found = list(reading.records.values())
         until = plan.next_weekday(call.from_date) - timedelta(days=1)  # nothing is cleared on a weekend
         covered = Covered(call.account_id or "", call.data_type, ALL_MARKETS, call.from_date, until, len(found))
-        return Delivery([document], found, (), (covered,), [*_beside(call, answer), *reading.notes])
+        return WholeDelivery([document], found, (), (covered,), [*_beside(call, answer), *reading.notes])
 
     def _read(self, call: Call, answer: Answer) -> Reading:
         account_id = call.account_id or ""
@@ -174,7 +185,7 @@ class FutuSession:
         if missing:
             notes.append(f"{len(missing)} of {len(call.ids)} asked fees were not returned for {account_id}")
         found = list(reading.records.values())
-        return Delivery([document], found, reading.rejects, self._covered_by_fees(call, len(found)), notes)
+        return WholeDelivery([document], found, reading.rejects, self._covered_by_fees(call, len(found)), notes)
 
     def _covered_by_fees(self, call: Call, count: int) -> Sequence[Covered]:
         """The asked days, once the last missing batch of them has come."""
@@ -199,7 +210,8 @@ class FutuSession:
         interface = plan.INTERFACES[call.data_type]
         answer = self._answer(interface, plan.budget(call.data_type, call.account_id or ""), c2s)
         request = {"interface": interface, "protoID": wire.PROTOCOL_IDS[interface], "c2s": c2s}
-        return Document(interface, request, answer.content, answer.media_type, answer.received_at), answer
+        content = Content.of((answer.content,))
+        return Document(interface, request, content, answer.media_type, answer.received_at), answer
 
     def _answer(self, interface: str, budget: str, c2s: dict[str, Any]) -> Answer:
         waits, replaced = 0, False

@@ -57,6 +57,7 @@ def read(record: Record, order: Order | None) -> tuple[Trade, Instrument]:
         position_effect=effect,
         link_id=None,
         source=SOURCE,
+        report_date=None,
     )
     return trade, codes.instrument(listing, currency, multiplier, row.get("name") or None)
 

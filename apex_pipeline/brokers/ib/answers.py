@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from apex_pipeline.brokers.ib.flex import texts_of
+from apex_pipeline.domain.records import Content
 from apex_pipeline.errors import UnknownPayload
 
 MAX_ANSWER_BYTES = 65_536
@@ -47,6 +48,12 @@ _ADVICE = {
     1025: Advice.CREDENTIAL,
 }
 
+_REMEDIES = {
+    1011: "activate the Flex Web Service in Client Portal and set IB_FLEX_TOKEN to the token shown there",
+    1013: "allow this machine's address for the token of IB_FLEX_TOKEN in Client Portal under Flex Web Service",
+    1025: "after repeated failures the token is locked: wait an hour, then make a new one and set IB_FLEX_TOKEN",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -64,6 +71,11 @@ class Answer:
         return self.status.lower() == "success" and bool(self.reference) and self.code is None
 
     @property
+    def says_nothing(self) -> bool:
+        """True where it is neither a success nor a refusal; not even IB would know what to do about it."""
+        return not self.success and self.code is None and not self.message
+
+    @property
     def advice(self) -> Advice:
         """What to do about this failure; unknown codes follow the words of their text."""
         known = _ADVICE.get(self.code or 0)
@@ -75,12 +87,17 @@ class Answer:
         return Advice.RETRY if "try again" in text or "shortly" in text else Advice.STOP
 
 
-def answer_of(content: bytes) -> Answer | None:
+def remedy_of(code: int | None) -> str:
+    """What a person must do about a refused token."""
+    return _REMEDIES.get(code or 0, "make a new one in Client Portal and set IB_FLEX_TOKEN")
+
+
+def answer_of(content: Content) -> Answer | None:
     """The short answer in these bytes; None if they are something else."""
-    if len(content) > MAX_ANSWER_BYTES:
+    if content.size > MAX_ANSWER_BYTES:
         return None
     try:
-        root, told = texts_of(content)
+        root, told = texts_of(content.whole())
     except UnknownPayload:
         return None
     if root != "FlexStatementResponse":

@@ -9,8 +9,9 @@ from datetime import date, datetime
 from decimal import Context, Decimal
 from typing import Any
 
-from apex_pipeline.brokers.ib.records import DATES_MARK, id_of, text_of
+from apex_pipeline.brokers.ib.identity import id_of, text_of
 from apex_pipeline.brokers.ib.times import UNDECIDED, date_of, instant_of
+from apex_pipeline.brokers.ib.told import DATES_MARK
 from apex_pipeline.domain.money import decimal_of
 from apex_pipeline.domain.records import Record
 from apex_pipeline.errors import UnknownPayload

@@ -1,201 +1,187 @@
 """One statement document as a delivery: its records, the days it covers, and what the person should know.
 
-The web service and files on disk come through the same door.
+The web service and files on disk come through the same door. Records are made while they are read, so that a
+statement of any size needs little memory; what they add up to is known when the last one was read.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from itertools import islice
 from typing import Any
 
-from apex_pipeline.brokers.ib.flex import Element, FlexReader, Statement
+from apex_pipeline.brokers.ib.coverage import accounts_of, covered, gaps, has_trades, lacks_executions
+from apex_pipeline.brokers.ib.flex import FlexReader, Ignored
 from apex_pipeline.brokers.ib.flex_client import Window
-from apex_pipeline.brokers.ib.records import Collector, generated_at
+from apex_pipeline.brokers.ib.identity import window_of
+from apex_pipeline.brokers.ib.records import Collector
 from apex_pipeline.brokers.ib.sections import KNOWN_SECTIONS
-from apex_pipeline.brokers.ib.times import BLANKS, UNDECIDED, date_of, instant_of, order_within, slash_order
+from apex_pipeline.brokers.ib.times import BLANKS, NEW_YORK, UNDECIDED, has_slashes, order_within, slash_order
+from apex_pipeline.brokers.ib.told import Told
 from apex_pipeline.brokers.ib.vocabulary import TRADE_LEVELS, TRADE_ROWS
-from apex_pipeline.domain.records import ALL_MARKETS, Covered, Delivery, Document, Record, RecordKind
+from apex_pipeline.domain.records import Content, Covered, Document, Record, Reject
 from apex_pipeline.errors import UnknownPayload
 
-DATA_TYPE = "ib_flex"
 INTERFACE = "flex"
 _TRADES = "Trades"
-_SATURDAY = 5
-_DAY = timedelta(days=1)
-
-
-def deliver(content: bytes, request: Mapping[str, Any], received_at: datetime, asked: Window | None = None) -> Delivery:
-    """Everything one Flex document tells. `asked` None: a file, which covers the days it names.
-
-    UnknownPayload if the document as a whole cannot be read (see `flex.FlexReader`).
-    """
-    reading = _read(content, asked)
-    collector = reading.collector
-    covered = [item for account in reading.accounts() for item in reading.covered(account, asked)]
-    written = [stamp for item in reading.reader.statements if (stamp := generated_at(item, collector.order))]
-    document = Document(INTERFACE, request, content, "application/xml", received_at, max(written, default=None))
-    notes = [*reading.notes(), *(reading.gaps(asked, covered) if asked else ())]
-    return Delivery((document,), collector.records, collector.rejects, covered, list(dict.fromkeys(notes)))
+_STATEMENT = re.compile(rb"<FlexStatement\b[^>]*>")
+_DAYS = re.compile(rb"\b(fromDate|toDate)\s*=\s*[\"']([^\"']*)[\"']")
+_LONGEST_TAG = 65_536
+_HEAD = 4
+"""Chunks that tell how a document writes its dates."""
 
 
 @dataclass(slots=True)
-class _Reading:
-    """One pass over a document."""
+class FlexDelivery:
+    """Everything one Flex document tells (see `domain.records.Delivery`).
 
-    reader: FlexReader
-    collector: Collector
-    sections: Counter[str] = field(default_factory=Counter[str])
-    present: set[tuple[int, str]] = field(default_factory=set[tuple[int, str]])
-    levels: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    `asked` None: a file, which covers the days it names. `stamp`: when a statement of a last day was written at the
+    earliest, for those that do not say. `refused` makes of what is wrong with the document as a whole the error
+    that whoever reads the records gets.
+    """
 
-    def take(self, element: Element) -> None:
-        self.collector.add(element)
-        self.present.add((element.statement.number, element.section))
-        if element.tag != element.section or element.attributes:
-            self.sections[element.section] += 1
-        if element.section == _TRADES and element.tag != _TRADES:
-            self.levels[(element.tag, element.attributes.get("levelOfDetail", "").strip())] += 1
+    content: Content
+    request: Mapping[str, Any]
+    received_at: datetime
+    asked: Window | None = None
+    stamp: Callable[[date], datetime] | None = None
+    refused: Callable[[UnknownPayload], Exception] = lambda error: error
+    _collector: Collector = field(init=False)
+    _reader: FlexReader = field(init=False)
 
-    def accounts(self) -> list[str]:
-        return sorted({item.account_id for item in self.reader.statements if item.account_id})
+    def __post_init__(self) -> None:
+        self._collector = Collector(stamp=self.stamp)
+        self._reader = FlexReader(self._collector)
 
-    def lacks_executions(self, statement: Statement) -> bool:
-        """True if this statement shows trades at another level than the one that is loaded."""
-        read, number = self.collector.read, statement.number
-        if read[(number, RecordKind.TRADES)]:
-            return False
-        return bool(read[(number, RecordKind.ORDERS)]) or (number, "TradeConfirms") in self.present
+    @property
+    def records(self) -> Iterator[Record]:
+        """The records in the order of the document; to be read once."""
+        ready = self._collector.ready
+        try:
+            self._collector.order = _order_of(self.content, self.asked)
+            for _ in self._reader.read(self.content.chunks()):
+                yield from ready
+                ready.clear()
+        except UnknownPayload as error:
+            raise self.refused(error) from None
+        if not (self.days or self.rejects):
+            raise self.refused(UnknownPayload("nothing", "; ".join(self.notes) or "it holds nothing to load"))
 
-    def covered(self, account: str, asked: Window | None) -> Iterable[Covered]:
-        days = _statement_days(self.reader.statements, account, self.collector.order, self.lacks_executions)
-        days = _with_weekends(days, asked) if asked else days
-        own = [record for record in self.collector.records if record.account_id == account]
-        for first, last in _runs(days):
-            inside = [record for record in own if first <= record.business_date <= last]
-            newest = max(filter(None, map(_executed_at, inside)), default=None)
-            yield Covered(account, DATA_TYPE, ALL_MARKETS, first, last, len(inside), newest)
+    @property
+    def documents(self) -> Sequence[Document]:
+        """The document as it came, and when the newest of its statements was written."""
+        written = max((told.written_at for told in self.told if told.written_at), default=None)
+        return (Document(INTERFACE, self.request, self.content, "application/xml", self.received_at, written),)
 
-    def notes(self) -> Iterable[str]:
-        statements = self.reader.statements
-        declared = self.reader.declared_counts
-        if not statements:
-            yield "the answer holds no statement"
-        if any(count.strip() != str(len(statements)) for count in declared[:1]):
-            yield f"the document declares {declared[0]!r} statements and holds {len(statements)}; all were read"
-        yield from self._unknown_parts()
-        if self.collector.without_id:
-            yield (
-                f"{self.collector.without_id} rows have no transactionID or ibOrderID and are kept by their content: "
-                "add these fields to the Flex query"
-            )
-        for statement in statements:
-            yield from self._statement_notes(statement)
+    @property
+    def rejects(self) -> Sequence[Reject]:
+        """Rows that no rule can read."""
+        return self._collector.rejects
 
-    def _unknown_parts(self) -> Iterable[str]:
-        """Sections, and rows of the trades, that no rule knows and no record carries."""
-        for section in sorted({name for _, name in self.present} - KNOWN_SECTIONS):
-            count = self.sections[section]
-            rows = f"its {count} rows stay in the document and are not loaded" if count else "it is empty"
-            yield f"section {section} is new: {rows}"
-        for (tag, level), count in sorted(self.levels.items()):
-            if tag == "Order" or (tag in TRADE_ROWS and (level in BLANKS or level.upper() in TRADE_LEVELS)):
-                continue
-            named = f"{tag} of level {level}" if level else tag
-            yield f"{named[:120]} is new in Trades: its {count} rows stay in the document and are not loaded"
+    @property
+    def covered(self) -> Sequence[Covered]:
+        """The days that the statements tell of; a file, those of them that were over when it was written."""
+        days = covered(self.told, self._collector.order, self.asked)
+        last = self._last_known_day()
+        return days if self.asked else [replace(d, to_date=min(d.to_date, last)) for d in days if d.from_date <= last]
 
-    def _statement_notes(self, statement: Statement) -> Iterable[str]:
-        account = statement.account_id or "of no account"
-        if self.lacks_executions(statement):
-            yield (
-                f"the statement {account} has no executions, only orders or confirmations, so its days stay open: "
-                "add Trades with level Execution to the Flex query"
-            )
-        elif not {(statement.number, _TRADES), (statement.number, "Trade")} & self.present:
-            yield f"the statement {account} has no Trades section: if trades are expected, add it to the Flex query"
-        if _window_of(statement, self.collector.order) is None:
-            yield f"the statement {account} does not say its days (fromDate, toDate), so none counts as loaded"
+    @property
+    def days(self) -> set[date]:
+        """First and last day of what was covered, and every day that a record or a reject belongs to."""
+        days = {day for part in self.covered for day in (part.from_date, part.to_date)}
+        days |= {day for told in self.told for _, day in told.records}
+        return days | {reject.business_date for reject in self.rejects if reject.business_date}
 
-    def gaps(self, asked: Window, covered: Sequence[Covered]) -> Iterable[str]:
-        """One sentence for each account whose statement leaves asked days out."""
-        for account in self.accounts():
-            own = [item for item in covered if item.account_id == account]
-            told = {day for item in own for day in _span(item.from_date, item.to_date)}
-            missing = [day for day in _span(asked.from_date, asked.to_date) if day not in told]
-            if told and all(day.weekday() >= _SATURDAY for day in missing):
-                continue
-            if missing:
-                runs = ", ".join(f"{first}..{last}" for first, last in _runs(set(missing)))
-                yield f"account {account}: asked for {asked}, but the answer does not cover {runs}"
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the person should know."""
+        missed = gaps(self.asked, accounts_of(self.told), self.covered) if self.asked else self._beyond()
+        return list(dict.fromkeys((*_notes(self._reader, self._collector), *missed)))
+
+    def _beyond(self) -> Iterator[str]:
+        last = self._last_known_day()
+        if any(told.window and told.window[1] > last for told in self.told):
+            yield f"the statement names days after {last}, which it cannot know yet: they do not count as loaded"
+
+    def _last_known_day(self) -> date:
+        """What a file can know at most: the day it was written, and the one before it was found."""
+        written = self.documents[0].generated_at
+        days = [self.received_at.astimezone(NEW_YORK).date() - timedelta(days=1)]
+        return min([*days, written.astimezone(NEW_YORK).date()] if written else days)
+
+    @property
+    def told(self) -> Sequence[Told]:
+        """What each statement told, in numbers."""
+        return self._collector.told
 
 
-def _read(content: bytes, asked: Window | None) -> _Reading:
-    order = slash_order(content)
-    if order == UNDECIDED and asked is not None:
-        order = _order_of_window(content, asked)
-    reading = _Reading(FlexReader(content), Collector(order))
-    for element in reading.reader:
-        reading.take(element)
-    return reading
+def days_named(content: Content) -> tuple[date, date] | None:
+    """First and last day that the statements of a document name, before it is read; None where none is plain."""
+    order = _order_of(content, None)
+    found: set[date] = set()
+    rest = b""
+    for chunk in content.chunks():
+        rest += chunk
+        for tag in _STATEMENT.finditer(rest):
+            told = {name.decode(): text.decode("utf-8", "replace") for name, text in _DAYS.findall(tag[0])}
+            found.update(window_of(told, order) or ())
+        rest = rest[max(rest.rfind(b"<"), 0) :][-_LONGEST_TAG:]
+    return (min(found), max(found)) if found else None
 
 
-def _order_of_window(content: bytes, asked: Window) -> str:
-    """Where no slashed date proves its order: the one that puts the statements inside the asked days."""
-    if b"/" not in content:
+def _order_of(content: Content, asked: Window | None) -> str:
+    """How the slashed dates of a document are read; where no date proves it, what puts its days inside the asked."""
+    if not has_slashes(b"".join(islice(content.chunks(), _HEAD))):
         return UNDECIDED
-    reader = FlexReader(content)
-    for _ in reader:
+    order = slash_order(content.chunks())
+    if order != UNDECIDED or asked is None:
+        return order
+    reader = FlexReader(Ignored())
+    for _ in reader.read(content.chunks()):
         pass
     named = [item.attributes.get(name, "") for item in reader.statements for name in ("fromDate", "toDate")]
     return order_within(named, asked.from_date, asked.to_date)
 
 
-def _window_of(statement: Statement, order: str) -> Window | None:
-    try:
-        first = date_of(statement.attributes.get("fromDate"), order)
-        last = date_of(statement.attributes.get("toDate"), order)
-    except UnknownPayload:
-        return None
-    return Window(first, last) if first and last and first <= last else None
+def _notes(reader: FlexReader, collector: Collector) -> Iterator[str]:
+    declared = reader.declared_counts
+    if not collector.told:
+        yield "the answer holds no statement"
+    if any(count.strip() != str(len(collector.told)) for count in declared[:1]):
+        yield f"the document declares {declared[0]!r} statements and holds {len(collector.told)}; all were read"
+    yield from _unknown_parts(collector)
+    if collector.without_id:
+        yield (
+            f"{collector.without_id} rows have no transactionID or ibOrderID and are kept by their content: "
+            "add these fields to the Flex query"
+        )
+    for told in collector.told:
+        yield from _statement_notes(told)
 
 
-def _statement_days(
-    statements: Sequence[Statement], account: str, order: str, skip: Callable[[Statement], bool]
-) -> set[date]:
-    windows = [_window_of(item, order) for item in statements if item.account_id == account and not skip(item)]
-    return {day for window in windows if window for day in _span(window.from_date, window.to_date)}
+def _unknown_parts(collector: Collector) -> Iterator[str]:
+    """Sections, and rows of the trades, that no rule knows."""
+    rows = sum((told.rows for told in collector.told), Counter[tuple[str, str, str]]())
+    for section in sorted({name for told in collector.told for name in told.sections} - KNOWN_SECTIONS):
+        count = sum(number for (name, _, _), number in rows.items() if name == section)
+        yield f"section {section} is new: {f'its {count} rows are kept as they are' if count else 'it is empty'}"
+    for (section, tag, level), count in sorted(rows.items()):
+        known = tag == "Order" or (tag in TRADE_ROWS and (level in BLANKS or level.upper() in TRADE_LEVELS))
+        if section == _TRADES and not known:
+            named = f"{tag} of level {level}" if level else tag
+            yield f"{named[:120]} is new in Trades: its {count} rows are kept as they are"
 
 
-def _with_weekends(days: set[date], asked: Window) -> set[date]:
-    """The asked days among `days`, and the weekends that only touch covered days or the edge of the window.
-
-    Statements of business days leave weekends out, on which nothing can have traded.
-    """
-    inside = {day for day in _span(asked.from_date, asked.to_date) if day in days}
-    if not inside:
-        return inside
-    for first, last in _runs({day for day in _span(asked.from_date, asked.to_date) if day not in inside}):
-        before, after = first - _DAY, last + _DAY
-        only_weekend = all(day.weekday() >= _SATURDAY for day in _span(first, last))
-        if only_weekend and (before in inside or after in inside):
-            inside.update(_span(first, last))
-    return inside
-
-
-def _executed_at(record: Record) -> datetime | None:
-    try:
-        return instant_of(record.payload.get("dateTime"), record.payload.get("_dates", UNDECIDED))
-    except UnknownPayload:
-        return None
-
-
-def _span(first: date, last: date) -> list[date]:
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
-
-
-def _runs(days: Iterable[date]) -> list[tuple[date, date]]:
-    """Consecutive days as (first, last)."""
-    runs: defaultdict[int, list[date]] = defaultdict(list)
-    for position, day in enumerate(sorted(days)):
-        runs[day.toordinal() - position].append(day)
-    return [(run[0], run[-1]) for run in runs.values()]
+def _statement_notes(told: Told) -> Iterator[str]:
+    account = told.statement.account_id or "of no account"
+    if lacks_executions(told):
+        yield (
+            f"the statement {account} has no executions, only orders or confirmations, so its days stay open: "
+            "add Trades with level Execution to the Flex query"
+        )
+    elif not has_trades(told):
+        yield f"the statement {account} has no Trades section: if trades are expected, add it to the Flex query"
+    if told.window is None:
+        yield f"the statement {account} does not say its days (fromDate, toDate), so none counts as loaded"

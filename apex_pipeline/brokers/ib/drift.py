@@ -10,33 +10,30 @@ from functools import lru_cache
 
 from apex_pipeline.brokers.ib import vocabulary
 from apex_pipeline.brokers.ib.attributes import codes_of
-from apex_pipeline.brokers.ib.records import DATES_MARK
+from apex_pipeline.brokers.ib.section_drift import LONGEST_VALUE, UNKNOWN_FIELDS, Word, section_words_of
 from apex_pipeline.brokers.ib.times import BLANKS
+from apex_pipeline.brokers.ib.told import DATES_MARK
 from apex_pipeline.domain.models import Broker, Drift
 from apex_pipeline.domain.records import Record, RecordKind
-
-Word = tuple[str, str]
-"""A field and the value in it."""
 
 Place = tuple[str, str, date]
 """Kind, account and day of a record."""
 
-UNKNOWN_FIELDS = "_unknown"
-"""The field of a word that is itself the name of a new attribute; its values would be a word for every row."""
-
-_LONGEST_VALUE = 120
 _ATTRIBUTES = vocabulary.ATTRIBUTES | {DATES_MARK}
+_OF_ORDERS = frozenset({RecordKind.TRADES, RecordKind.ORDERS})
+_OF_SECTIONS = frozenset({RecordKind.SECTIONS, RecordKind.CASH, RecordKind.POSITIONS, RecordKind.BALANCES})
+_SOURCE = "_source"
+"""Marks records of another interface, which has words of its own."""
 
 
 def drifts(records: Iterable[Record]) -> list[Drift]:
     """What is unknown in these records, one row per account, day and word; the same records give the same rows.
 
-    Fee records repeat attributes of their trades and tell nothing of their own.
+    Fee records repeat attributes of their trades and tell nothing of their own; what another interface told has
+    words of its own.
     """
     keys: dict[tuple[Place, Word], set[str]] = {}
     for record in records:
-        if record.kind is RecordKind.FEES:
-            continue
         for word in _words(record):
             place = record.kind.value, record.account_id, record.business_date
             keys.setdefault((place, word), set()).add(record.key)
@@ -47,6 +44,14 @@ def drifts(records: Iterable[Record]) -> list[Drift]:
 
 
 def _words(record: Record) -> Iterable[Word]:
+    if record.kind in _OF_ORDERS:
+        return _of_trade(record)
+    if record.kind in _OF_SECTIONS and _SOURCE not in record.payload:
+        return section_words_of(record)
+    return ()
+
+
+def _of_trade(record: Record) -> Iterable[Word]:
     payload = record.payload
     words = _of_values(tuple(map(payload.get, _READ_BY)))
     if _ATTRIBUTES.issuperset(payload):
@@ -97,4 +102,4 @@ _READ_BY: dict[str, Callable[[str], Iterator[str]]] = {
 
 
 def _shown(word: str) -> str:
-    return word[:_LONGEST_VALUE]
+    return word[:LONGEST_VALUE]

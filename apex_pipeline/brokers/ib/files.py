@@ -5,20 +5,20 @@ Nothing is trusted of a file: not its suffix, not the sizes an archive declares,
 
 import gzip
 import os
-import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from io import BufferedReader, BytesIO
+from io import BufferedReader
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from apex_pipeline.brokers.ib.answers import answer_of
-from apex_pipeline.brokers.ib.delivery import deliver
+from apex_pipeline.brokers.ib.delivery import FlexDelivery
 from apex_pipeline.brokers.ib.times import NEW_YORK
-from apex_pipeline.domain.records import Delivery
+from apex_pipeline.domain.records import Content
 from apex_pipeline.errors import ConfigError, UnknownPayload
 
 MOST_BYTES = 2 * 1024**3
@@ -30,7 +30,6 @@ _ZIP = ".zip"
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _GZIP_MAGIC = b"\x1f\x8b"
 _ENCRYPTED = 0x1
-_CONFIRMATIONS = re.compile(rb"<FlexQueryResponse\b[^>]*\btype\s*=\s*[\"']TCF[\"']")
 _BROKEN = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
@@ -49,7 +48,7 @@ class Unpacked:
 
     shown: str
     name: str
-    content: bytes = b""
+    content: Content | None = None
     refusal: str | None = None
 
 
@@ -89,57 +88,27 @@ def statement_files(paths: Sequence[Path]) -> list[StatementFile]:
     return list(found.values())
 
 
-def delivery_of(content: bytes, name: str, received_at: datetime) -> Delivery:
-    """What a statement from disk tells; `name` is kept as its request. UnknownPayload if nothing can be loaded."""
+def delivery_of(content: Content, name: str, received_at: datetime) -> FlexDelivery:
+    """What a statement from disk tells; `name` is kept as its request. UnknownPayload if it is no statement.
+
+    A file can be of any age: what does not say when it was written counts as written at the earliest possible time,
+    when its last day was over in New York, or it would pass for the newest and displace newer ones.
+    """
     answer = answer_of(content)
     if answer is not None:
         told = printable(" ".join(filter(None, (str(answer.code or ""), answer.message or answer.status))))
         raise UnknownPayload("not_flex", f"it is a short answer of the web service ({told}), not a statement")
-    if _CONFIRMATIONS.search(content[:_CHUNK]):
-        raise UnknownPayload("confirmations", "it is of a Trade Confirmation query; export an Activity Flex Query")
-    delivery = _of_the_past(deliver(content, {"service": "file", "file": name}, received_at))
-    if not (delivery.records or delivery.rejects or delivery.covered):
-        raise UnknownPayload("nothing", "; ".join(delivery.notes) or "it holds nothing to load")
-    return _dated(delivery)
+
+    def earliest(last_day: date) -> datetime:
+        day = min(last_day, received_at.date())
+        return datetime.combine(day + timedelta(days=1), time(), NEW_YORK).astimezone(UTC)
+
+    return FlexDelivery(content, {"service": "file", "file": name}, received_at, stamp=earliest)
 
 
 def printable(text: str) -> str:
     """The text on one line, without what a terminal would obey or a database refuse."""
     return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def _of_the_past(delivery: Delivery) -> Delivery:
-    """The delivery without the claim to cover days that were not over when it was written."""
-    document = delivery.documents[0]
-    last = document.received_at.astimezone(NEW_YORK).date() - timedelta(days=1)
-    if document.generated_at:
-        last = min(last, document.generated_at.astimezone(NEW_YORK).date())
-    begun = [scope for scope in delivery.covered if scope.from_date <= last]
-    covered = [replace(scope, to_date=min(scope.to_date, last)) for scope in begun]
-    if covered == list(delivery.covered):
-        return delivery
-    note = f"the statement names days after {last}, which it cannot know yet: they do not count as loaded"
-    return replace(delivery, covered=covered, notes=[*delivery.notes, note])
-
-
-def _dated(delivery: Delivery) -> Delivery:
-    """The delivery whose every record says when it was written, at the latest guess that cannot be too late.
-
-    A file can be of any age: a record without a date would pass for the newest and displace newer ones.
-    """
-    if all(record.generated_at for record in delivery.records):
-        return delivery
-    written = delivery.documents[0].generated_at or _earliest_writing(delivery)
-    records = [replace(record, generated_at=record.generated_at or written) for record in delivery.records]
-    return replace(delivery, records=records)
-
-
-def _earliest_writing(delivery: Delivery) -> datetime:
-    """A statement is written after its last day is over in New York."""
-    days: list[date] = [scope.to_date for scope in delivery.covered]
-    newest = max(days or [record.business_date for record in delivery.records])
-    last = min(newest, delivery.documents[0].received_at.date())
-    return datetime.combine(last + timedelta(days=1), time(), NEW_YORK).astimezone(UTC)
 
 
 def _files_of(path: Path) -> list[Path]:
@@ -217,24 +186,45 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, of: Unpacked, most_
 
 def _read(stream: Readable, of: Unpacked, most_bytes: int) -> Unpacked:
     try:
-        content = _bounded(stream, most_bytes)
-        if content and content[:2] == _GZIP_MAGIC:
-            with gzip.GzipFile(fileobj=BytesIO(content)) as inside:
-                content = _bounded(inside, most_bytes)
+        head = stream.read(_CHUNK)
+        whole = chain((head,), iter(lambda: stream.read(_CHUNK), b""))
+        content = Content.of(_bounded(_unpacked(whole) if head[:2] == _GZIP_MAGIC else whole, most_bytes))
+    except _TooLarge:
+        return replace(of, refusal=f"it is larger than {most_bytes} bytes when unpacked: export fewer days at a time")
     except (gzip.BadGzipFile, zlib.error, EOFError):
         return replace(of, refusal="it is not a whole gzip file: copy or download it again")
-    if content is None:
-        return replace(of, refusal=f"it is larger than {most_bytes} bytes when unpacked: export fewer days at a time")
-    return replace(of, content=content) if content else replace(of, refusal="it is empty")
+    return (
+        replace(of, content=content)
+        if content.size
+        else replace(of, refusal="it is empty: export or download it again")
+    )
 
 
-def _bounded(stream: Readable, most_bytes: int) -> bytes | None:
-    """The whole stream, or None once it exceeds `most_bytes`; a bomb is never unpacked beyond that."""
-    kept: list[bytes] = []
+class _TooLarge(Exception):
+    """More bytes than a statement may have."""
+
+
+def _bounded(chunks: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
+    """The same chunks, until they exceed `most_bytes`; a bomb is never unpacked beyond that."""
     size = 0
-    while chunk := stream.read(_CHUNK):
+    for chunk in chunks:
         size += len(chunk)
         if size > most_bytes:
-            return None
-        kept.append(chunk)
-    return b"".join(kept)
+            raise _TooLarge
+        yield chunk
+
+
+def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The members of a gzip file one after the other; raises zlib.error or EOFError where it is not whole."""
+    unpacker = zlib.decompressobj(wbits=31)
+    for chunk in chunks:
+        rest = chunk
+        while rest:
+            if unpacker.eof:
+                if not rest.strip(b"\0"):
+                    break
+                unpacker = zlib.decompressobj(wbits=31)
+            yield unpacker.decompress(rest, _CHUNK)
+            rest = unpacker.unconsumed_tail or unpacker.unused_data
+    if not unpacker.eof:
+        raise EOFError

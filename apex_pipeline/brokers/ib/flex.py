@@ -1,22 +1,23 @@
-"""Flex statement XML as a stream of statements and elements; nothing here knows what they mean.
+"""Flex statement XML as a stream of statements, sections and rows; nothing here knows what they mean.
 
 The reader survives hostile and growing input: no document type, capped depth, attribute dictionaries of
-whatever IB sends. Attributes stay text.
+whatever IB sends. Attributes stay text, and nothing of the document is kept.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from xml.parsers import expat
 
+from apex_pipeline.domain.records import CHUNK
 from apex_pipeline.errors import UnknownPayload
 
 MAX_DEPTH = 32
 ROOT = "FlexQueryResponse"
 STATEMENTS = "FlexStatements"
 STATEMENT = "FlexStatement"
-_CHUNK = 65_536
+_DOCTYPE = b"<!DOCTYPE"
 _ENCODING = re.compile(rb"<\?xml[^>]*?\bencoding\s*=\s*[\"']([^\"']*)[\"']")
 _ASCII_BASED = frozenset({b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1"})
 
@@ -34,84 +35,142 @@ class Statement:
         return self.attributes.get("accountId", "").strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
-    """One element of a statement. The section element itself comes first, with `tag` equal to `section`."""
+class Sink(Protocol):
+    """What takes the parts of a document as they come. Attributes are the taker's to keep."""
 
-    statement: Statement
-    section: str
-    tag: str
-    attributes: dict[str, str]
+    def document(self, attributes: dict[str, str]) -> None:
+        """The root element."""
+        ...
+
+    def begin(self, statement: Statement) -> None: ...
+
+    def section(self, name: str, attributes: dict[str, str]) -> None:
+        """A section begins; some have attributes and are their own only row."""
+        ...
+
+    def row(self, tag: str, attributes: dict[str, str]) -> None:
+        """An element of the current section, at any depth below it."""
+        ...
+
+    def end(self) -> None:
+        """The statement is over."""
+        ...
+
+
+class Ignored:
+    """A sink for those who only want to know the statements of a document."""
+
+    def document(self, attributes: dict[str, str]) -> None: ...
+
+    def begin(self, statement: Statement) -> None: ...
+
+    def section(self, name: str, attributes: dict[str, str]) -> None: ...
+
+    def row(self, tag: str, attributes: dict[str, str]) -> None: ...
+
+    def end(self) -> None: ...
 
 
 @dataclass(slots=True)
 class FlexReader:
-    """Reads one document: iterate once, then see `statements` and `declared_counts`.
+    """Reads one document into a sink, and says what stands around the statements.
 
     UnknownPayload: `doctype`, `encoding`, `not_well_formed`, `too_deep` or `not_flex`.
     """
 
-    content: bytes
+    sink: Sink
     statements: list[Statement] = field(default_factory=list)
     declared_counts: list[str] = field(default_factory=list)
-    _path: list[str] = field(default_factory=list)
-    _ready: list[Element] = field(default_factory=list)
-    _inside: int | None = None
+    _depth: int = 0
+    _section_depth: int = 0
+    _parser: Any = None
 
-    def __iter__(self) -> Iterator[Element]:
-        refuse_document_type(self.content)
+    def read(self, chunks: Iterable[bytes]) -> Iterator[None]:
+        """Pauses after each chunk, so that what the sink took can be passed on before more comes."""
         parser = expat.ParserCreate()
-        parser.StartElementHandler = self._start
+        parser.StartElementHandler = self._outside
         parser.EndElementHandler = self._end
-        view = memoryview(self.content)
-        for offset in range(0, len(view), _CHUNK):
-            _feed(parser, bytes(view[offset : offset + _CHUNK]), final=False)
-            yield from self._ready
-            self._ready.clear()
+        self._parser = parser
+        for chunk in checked(chunks):
+            _feed(parser, chunk, final=False)
+            yield
         _feed(parser, b"", final=True)
+        yield  # newer XML parsers may put off the last elements until here
 
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        path = self._path
-        path.append(tag)
-        if len(path) > MAX_DEPTH:
+    def _deeper(self) -> int:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
             raise UnknownPayload("too_deep", f"the statement nests deeper than {MAX_DEPTH} elements")
-        if len(path) == 1 and tag != ROOT:
-            raise UnknownPayload("not_flex", f"the document is a {tag[:40]!r}, not a {ROOT}")
-        if self._inside is not None:
-            section = path[self._inside]
-            self._ready.append(Element(self.statements[-1], section, tag, attributes))
+        return self._depth
+
+    def _outside(self, tag: str, attributes: dict[str, str]) -> None:
+        depth = self._deeper()
+        if depth == 1:
+            if tag != ROOT:
+                raise UnknownPayload("not_flex", f"the document is a {tag[:40]!r}, not a {ROOT}")
+            self.sink.document(attributes)
         elif tag == STATEMENT:
-            self._inside = len(path)
             self.statements.append(Statement(len(self.statements), attributes))
+            self._section_depth = depth + 1
+            self._parser.StartElementHandler = self._inside
+            self.sink.begin(self.statements[-1])
         elif tag == STATEMENTS and "count" in attributes:
             self.declared_counts.append(attributes["count"])
 
+    def _inside(self, tag: str, attributes: dict[str, str]) -> None:
+        self._depth = depth = self._depth + 1
+        if depth == self._section_depth:
+            self.sink.section(tag, attributes)
+        elif depth > MAX_DEPTH:
+            raise UnknownPayload("too_deep", f"the statement nests deeper than {MAX_DEPTH} elements")
+        else:
+            self.sink.row(tag, attributes)
+
     def _end(self, _tag: str) -> None:
-        self._path.pop()
-        if self._inside is not None and len(self._path) < self._inside:
-            self._inside = None
+        self._depth -= 1
+        if self._section_depth and self._depth < self._section_depth - 1:
+            self._section_depth = 0
+            self._parser.StartElementHandler = self._outside
+            self.sink.end()
 
 
-def refuse_document_type(content: bytes) -> None:
-    """Nothing, or UnknownPayload: entities of a document type can forge values and crash the XML parser.
+def checked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of at most `CHUNK`, or UnknownPayload before the piece that holds a document type.
 
-    The check reads bytes, so only encodings that write ASCII as ASCII are let through.
+    Entities of a document type can forge values and crash the XML parser. The check reads bytes, so only encodings
+    that write ASCII as ASCII are let through.
     """
-    declared = _ENCODING.search(content[:200])
-    if b"\x00" in content[:4] or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    seen = b""
+    for number, piece in enumerate(_pieces(chunks)):
+        if number == 0:
+            _check_encoding(piece)
+        if _DOCTYPE in seen + piece:
+            raise UnknownPayload(
+                "doctype", "the statement holds a document type, which Interactive Brokers never sends"
+            )
+        seen = (seen + piece)[-len(_DOCTYPE) + 1 :]
+        yield piece
+
+
+def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        for offset in range(0, len(chunk), CHUNK):
+            yield chunk[offset : offset + CHUNK]
+
+
+def _check_encoding(head: bytes) -> None:
+    declared = _ENCODING.search(head[:200])
+    if b"\x00" in head[:4] or head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise UnknownPayload("encoding", "the statement is not written in UTF-8")
     if declared and declared[1].strip().lower() not in _ASCII_BASED:
         raise UnknownPayload("encoding", "the statement declares an encoding other than UTF-8 or Latin-1")
-    if b"<!DOCTYPE" in content:
-        raise UnknownPayload("doctype", "the statement holds a document type, which Interactive Brokers never sends")
 
 
-def root_of(content: bytes) -> str:
+def root_of(chunks: Iterable[bytes]) -> str:
     """The name of the root element of a whole document; fast, without reading what it holds.
 
     UnknownPayload `doctype`, `encoding` or `not_well_formed`.
     """
-    refuse_document_type(content)
     parser = expat.ParserCreate()
     found: list[str] = []
 
@@ -120,7 +179,9 @@ def root_of(content: bytes) -> str:
         parser.StartElementHandler = None
 
     parser.StartElementHandler = first
-    _feed(parser, content, final=True)
+    for chunk in checked(chunks):
+        _feed(parser, chunk, final=False)
+    _feed(parser, b"", final=True)
     return found[0]
 
 
@@ -129,7 +190,6 @@ def texts_of(content: bytes) -> tuple[str, dict[str, str]]:
 
     UnknownPayload `doctype`, `encoding` or `not_well_formed`.
     """
-    refuse_document_type(content)
     parser = expat.ParserCreate()
     names: list[str] = []
     texts: dict[str, str] = {}
@@ -143,7 +203,9 @@ def texts_of(content: bytes) -> tuple[str, dict[str, str]]:
 
     parser.StartElementHandler = start
     parser.CharacterDataHandler = text
-    _feed(parser, content, final=True)
+    for chunk in checked((content,)):
+        _feed(parser, chunk, final=False)
+    _feed(parser, b"", final=True)
     return names[0], texts
 
 

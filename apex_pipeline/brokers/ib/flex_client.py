@@ -15,10 +15,11 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from apex_pipeline.brokers.contract import Acquire
-from apex_pipeline.brokers.ib.answers import Advice, Answer, answer_of
+from apex_pipeline.brokers.ib.answers import MAX_ANSWER_BYTES, Advice, Answer, answer_of, remedy_of
 from apex_pipeline.brokers.ib.flex import ROOT, root_of
 from apex_pipeline.brokers.ib.settings import IbSettings, trusted_url
 from apex_pipeline.brokers.ib.transport import Fault, Reply, Transport
+from apex_pipeline.domain.records import Content
 from apex_pipeline.errors import BrokerRefused, BrokerUnavailable, UnknownPayload
 
 RETRY_SECONDS = (5.0, 15.0, 45.0)
@@ -38,7 +39,7 @@ class Window:
 
 
 class _Restart(Exception):
-    """The reference is lost: order the statement anew."""
+    """The ordered statement cannot be had: order it anew. The text is IB's own reason."""
 
 
 @dataclass(slots=True)
@@ -64,7 +65,7 @@ class FlexClient:
         """Release the connections."""
         self._transport.close()
 
-    def statement(self, window: Window) -> bytes | None:
+    def statement(self, window: Window) -> Content | None:
         """The statement of this window, byte for byte; None where IB says there is none (code 1003).
 
         Well-formed and without a document type. BrokerUnavailable, BrokerRefused.
@@ -73,30 +74,31 @@ class FlexClient:
         for last_try in (False, True):
             try:
                 return _Conversation(self, self._transport, window, deadline).run()
-            except _Restart:
+            except _Restart as error:
                 if last_try:
-                    break
-        raise BrokerUnavailable(
-            f"Interactive Brokers lost the ordered statement of {window} twice: run the same command again later"
-        )
+                    raise BrokerUnavailable(
+                        f"Interactive Brokers did not hand out the ordered statement of {window}, ordered twice "
+                        f"({error}): run the same command again later"
+                    ) from None
+        raise AssertionError  # the last try returns or raises
 
 
 @dataclass(slots=True)
 class _Conversation:
-    """Send, wait, poll: one window from the order to its bytes."""
+    """Send, wait, poll: one window from the order to what came."""
 
     client: FlexClient
     transport: Transport
     window: Window
     deadline: float
 
-    def run(self) -> bytes | None:
+    def run(self) -> Content | None:
         settings = self.client.settings
         base = settings.flex_url.rstrip("/")
         days = {"fd": f"{self.window.from_date:%Y%m%d}", "td": f"{self.window.to_date:%Y%m%d}"}
         order = {"t": settings.secret, "q": settings.query_id.strip(), "v": "3", **days}
         ticket = self._until_told([f"{base}/SendRequest"], order)
-        if ticket is None or isinstance(ticket, bytes):
+        if ticket is None or isinstance(ticket, Content):
             return ticket
         self._wait(settings.poll_seconds)
         poll = {"t": settings.secret, "q": ticket.reference, "v": "3"}
@@ -107,12 +109,12 @@ class _Conversation:
             self._unavailable("answered a poll with a new reference instead of a statement")
         return told
 
-    def _until_told(self, urls: Sequence[str], params: Mapping[str, str]) -> Answer | bytes | None:
+    def _until_told(self, urls: Sequence[str], params: Mapping[str, str]) -> Answer | Content | None:
         """Repeat a request until a success or a statement comes; None for "not available"."""
         retries, slow_downs = iter(RETRY_SECONDS), iter(SLOW_DOWN_SECONDS)
         while True:
             told = self._usable(urls, params)
-            if isinstance(told, bytes) or told.success:
+            if isinstance(told, Content) or told.success:
                 return told
             match told.advice:
                 case Advice.NOT_AVAILABLE:
@@ -124,14 +126,14 @@ class _Conversation:
                 case Advice.RETRY:
                     pause = next(retries, None)
                     if pause is None and "GetStatement" in urls[-1]:
-                        raise _Restart
+                        raise _Restart(self._words(told))
                     self._wait_scaled(pause, told)
                 case Advice.RESTART:
-                    raise _Restart
+                    raise _Restart(self._words(told))
                 case _:
                     self._refuse(told)
 
-    def _usable(self, urls: Sequence[str], params: Mapping[str, str]) -> Answer | bytes:
+    def _usable(self, urls: Sequence[str], params: Mapping[str, str]) -> Answer | Content:
         """One answer that can be understood; faults of the way there are repeated a few times."""
         pauses = (*RETRY_SECONDS, None)
         for attempt, pause in enumerate(pauses):
@@ -147,10 +149,10 @@ class _Conversation:
             self._wait(pause * self.client.settings.scale)
         raise AssertionError  # the last pause is None
 
-    def _understood(self, reply: Reply, *, may_move: bool) -> Answer | bytes | Fault:
+    def _understood(self, reply: Reply, *, may_move: bool) -> Answer | Content | Fault:
         answer = answer_of(reply.content)
         if answer is not None:
-            return answer
+            return Fault("an answer that says neither success nor an error") if answer.says_nothing else answer
         status = reply.status
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             return Answer("Fail", 1018, "HTTP 429, too many requests", "", "")
@@ -192,10 +194,8 @@ class _Conversation:
                     f"Interactive Brokers has not finished this day's books ({words}): run again in 30 to 60 minutes"
                 )
             case Advice.CREDENTIAL:
-                raise BrokerRefused(
-                    f"Interactive Brokers refuses the token ({words}): "
-                    "make a new one in Client Portal and set IB_FLEX_TOKEN"
-                )
+                remedy = remedy_of(told.code)
+                raise BrokerRefused(f"Interactive Brokers refuses the token ({words}): {remedy}")
             case Advice.CONFIGURATION:
                 raise BrokerRefused(
                     f"Interactive Brokers refuses the query ({words}): set IB_FLEX_QUERY_ID to an Activity Flex Query"
@@ -208,17 +208,18 @@ class _Conversation:
         return self.transport.redact(f"{code}: {told.message}")
 
 
-def _statement_in(content: bytes) -> bytes | Fault:
-    """These bytes if they are a whole statement; Fault for web pages and broken bodies.
+def _statement_in(content: Content) -> Content | Fault:
+    """This content if they are a whole statement; Fault for web pages and broken bodies.
 
     BrokerRefused for a document type.
     """
-    if not content.strip():
+    head = next(content.chunks(), b"")
+    if not content.size or (content.size < MAX_ANSWER_BYTES and not content.whole().strip()):
         return Fault("an empty answer")
-    if _WEB_PAGE.search(content[:1024]):
+    if _WEB_PAGE.search(head[:1024]):
         return Fault("a web page instead of a statement")
     try:
-        root = root_of(content)
+        root = root_of(content.chunks())
     except UnknownPayload as error:
         if error.reason_code == "not_well_formed":
             return Fault(str(error))

@@ -5,11 +5,17 @@ from dataclasses import replace
 
 from apex_pipeline.brokers.ib.attributes import Attributes
 from apex_pipeline.brokers.ib.drift import drifts
+from apex_pipeline.brokers.ib.fee_parts import parts_of, section_relatives
 from apex_pipeline.brokers.ib.fees import fees_of
+from apex_pipeline.brokers.ib.identity import execution_root
+from apex_pipeline.brokers.ib.links import linked
 from apex_pipeline.brokers.ib.orders import Execution, orders_of
+from apex_pipeline.brokers.ib.provisional import TWS, confirmations_of, provisional_rows
 from apex_pipeline.brokers.ib.reversals import check_original, relatives_of, reversed_records
+from apex_pipeline.brokers.ib.statement_facts import add_sections
 from apex_pipeline.brokers.ib.symbols import instrument_of
 from apex_pipeline.brokers.ib.trades import order_uid, trade_of, uid_of_transaction
+from apex_pipeline.brokers.ib.tws_snapshots import tws_balances, tws_instruments, tws_positions
 from apex_pipeline.domain.models import Instrument
 from apex_pipeline.domain.records import Normalized, Record, RecordKind, Reject
 from apex_pipeline.errors import UnknownPayload
@@ -23,14 +29,17 @@ def normalize(records: Sequence[Record]) -> Normalized:
     """
     current = _newest(records)
     result = Normalized()
-    executions = _executions([item for item in current if item.kind is RecordKind.TRADES], result)
+    executions = linked(_executions([item for item in current if item.kind is RecordKind.TRADES], result))
     result.trades.extend(item.trade for item in executions)
     order_rows = {
         uid: item for item in current if item.kind is RecordKind.ORDERS and (uid := order_uid(Attributes(item)))
     }
     result.orders.extend(orders_of(executions, order_rows))
-    _fees([item for item in current if item.kind is RecordKind.FEES], result)
-    result.relatives.update(relatives_of(current))
+    _fees(current, result)
+    _add_provisional(current, result)
+    add_sections(current, result)
+    _add_snapshots(current, result)
+    result.relatives.update(relatives_of(current), section_relatives(current), confirmations_of(current))
     result.drifts.extend(drifts(current))
     return result
 
@@ -81,14 +90,54 @@ def _repeated(record: Record, other: Record) -> UnknownPayload:
 def _fees(records: Sequence[Record], result: Normalized) -> None:
     """Fills `result.fees`, each under the uid that its trade has, and `result.rejects`."""
     uids = {(trade.account_id, trade.broker_trade_id): trade.trade_uid for trade in result.trades}
-    for record in records:
+    parts = parts_of(records)
+    for record in (item for item in records if item.kind is RecordKind.FEES):
         try:
-            fees = list(fees_of(record))
+            fees = list(fees_of(record, parts))
         except UnknownPayload as error:
             result.rejects.append(_reject(record, error))
             continue
         own = uids.get((record.account_id, record.key))
         result.fees.extend(replace(fee, trade_uid=own) if own and fee.trade_uid else fee for fee in fees)
+
+
+def _add_provisional(records: Sequence[Record], result: Normalized) -> None:
+    """What other interfaces told of executions that no statement holds yet."""
+    confirmed = {
+        (item.account_id, execution_root(exec_id))
+        for item in records
+        if item.kind is RecordKind.TRADES and (exec_id := Attributes(item).id("ibExecID"))
+    }
+    told = provisional_rows(records, confirmed)
+    named = {instrument.symbol for instrument in result.instruments}
+    result.trades.extend(told.trades)
+    result.orders.extend(told.orders)
+    result.fees.extend(told.fees)
+    result.instruments.extend(one for one in told.instruments if one.symbol not in named)
+    result.rejects.extend(told.rejects)
+    result.relatives.update(told.relatives)
+
+
+def _add_snapshots(records: Sequence[Record], result: Normalized) -> None:
+    """What TWS told of today's positions and balances, where no statement of the day tells them."""
+    snapshots = [item for item in records if item.kind in (RecordKind.POSITIONS, RecordKind.BALANCES)]
+    stated = {(one.kind, one.account_id, one.business_date) for one in snapshots if one.payload.get("_source") != TWS}
+    for item in snapshots:
+        if item.payload.get("_source") != TWS or (item.kind, item.account_id, item.business_date) in stated:
+            continue
+        try:
+            _add_snapshot(item, result)
+        except UnknownPayload as error:
+            result.rejects.append(_reject(item, error))
+
+
+def _add_snapshot(record: Record, result: Normalized) -> None:
+    if record.kind is RecordKind.BALANCES:
+        result.balances.extend(tws_balances(record))
+        return
+    result.positions.extend(tws_positions(record))
+    named = {instrument.symbol for instrument in result.instruments}
+    result.instruments.extend(one for one in tws_instruments(record) if one.symbol not in named)
 
 
 def _reject(record: Record, error: UnknownPayload) -> Reject:

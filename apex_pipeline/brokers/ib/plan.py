@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 
-from apex_pipeline.brokers.ib.delivery import DATA_TYPE
+from apex_pipeline.brokers.ib.coverage import DATA_TYPE
 from apex_pipeline.domain.records import ALL_MARKETS, Ask, Call, Done, LoadScope
 
 WINDOW_DAYS = 365

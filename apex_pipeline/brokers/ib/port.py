@@ -1,4 +1,4 @@
-"""Interactive Brokers as the pipeline knows it: plan windows, fetch statements, normalize their records."""
+"""Interactive Brokers as the pipeline knows it: plan windows, fetch statements and today, normalize their records."""
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -10,15 +10,35 @@ from types import MappingProxyType
 
 from apex_pipeline.brokers.contract import Acquire, Session
 from apex_pipeline.brokers.ib import plan as planning
-from apex_pipeline.brokers.ib.delivery import DATA_TYPE, deliver
+from apex_pipeline.brokers.ib.coverage import DATA_TYPE
+from apex_pipeline.brokers.ib.delivery import FlexDelivery
 from apex_pipeline.brokers.ib.flex_client import FlexClient, Window
 from apex_pipeline.brokers.ib.normalize import normalize
 from apex_pipeline.brokers.ib.settings import IbSettings, check_credentials, check_endpoint
 from apex_pipeline.brokers.ib.times import NEW_YORK
 from apex_pipeline.brokers.ib.transport import silent_loggers
+from apex_pipeline.brokers.ib.tws_client import TwsClient, TwsEndpoint
+from apex_pipeline.brokers.ib.tws_records import DATA_TYPE as TWS_DATA_TYPE
+from apex_pipeline.brokers.ib.tws_records import deliver as deliver_tws
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.domain.records import Account, Ask, Audit, Call, Delivery, Done, Normalized, Record, RecordKind
-from apex_pipeline.errors import BrokerRefused, UnknownPayload
+from apex_pipeline.domain.records import (
+    ALL_MARKETS,
+    Account,
+    Ask,
+    Audit,
+    Call,
+    Delivery,
+    Done,
+    LoadScope,
+    Normalized,
+    Record,
+    RecordKind,
+    WholeDelivery,
+)
+from apex_pipeline.errors import BrokerRefused, ConfigError, UnknownPayload
+
+TWS_SECONDS = Decimal(5)
+"""Expected wall time of asking the gateway for today."""
 
 
 def today_in_new_york() -> date:
@@ -27,14 +47,17 @@ def today_in_new_york() -> date:
 
 
 class IbBroker:
-    """The Flex side of Interactive Brokers. ConfigError if the endpoint would show the token to others.
+    """Interactive Brokers: statements over Flex, today over TWS where it is configured.
+
+    ConfigError if the endpoint would show the token to others.
 
     The token and the query id are needed, and checked, only to connect.
     """
 
     name: Broker = Broker.IB
-    data_types: tuple[str, ...] = (DATA_TYPE,)
+    data_types: tuple[str, ...] = (DATA_TYPE, TWS_DATA_TYPE)
     covering_data_types: tuple[str, ...] = (DATA_TYPE,)
+    optional_data_types: frozenset[str] = frozenset({TWS_DATA_TYPE})
     final_after_days: int = planning.FINAL_AFTER_DAYS
     fee_data_type: str | None = None
     cash_data_type: str | None = None
@@ -72,7 +95,7 @@ class IbBroker:
         client = FlexClient(self.settings, acquire, sleep=self._sleep)
         with silent_loggers(self.settings.secret):
             try:
-                yield FlexSession(client)
+                yield IbSession(FlexSession(client), self.settings.tws)
             finally:
                 client.close()
 
@@ -81,8 +104,12 @@ class IbBroker:
         return planning.plan(replace(ask, today=min(ask.today, self._today())), done)
 
     def plan_states(self, ask: Ask, accounts: Sequence[Account]) -> list[Call]:  # noqa: ARG002
-        """Nothing: statements tell about days that are over."""
-        return []
+        """One conversation with the gateway about today in New York, where TWS is configured and today is asked for."""
+        today = min(ask.today, self._today())
+        reaches = ask.scope is LoadScope.INTRADAY or ask.to_date >= self.last_day(ask.today)
+        if self.settings.tws is None or ask.scope is LoadScope.CASH or not reaches:
+            return []
+        return [Call(TWS_DATA_TYPE, None, ALL_MARKETS, today, today)]
 
     def audit(self, account: Account, records: Sequence[Record]) -> Audit:  # noqa: ARG002
         """Nothing: a statement tells its days whole, fees included."""
@@ -102,11 +129,33 @@ class IbBroker:
 
     def seconds(self, calls: Sequence[Call], expected: Mapping[str, Decimal] | None = None) -> Decimal:  # noqa: ARG002
         """Predicted wall time of these calls under IB's limits."""
-        return planning.seconds(calls, self.settings.seconds_per_call())
+        statements = [call for call in calls if call.data_type != TWS_DATA_TYPE]
+        today = TWS_SECONDS * (len(calls) - len(statements))
+        return planning.seconds(statements, self.settings.seconds_per_call()) + today
 
     def normalize(self, records: Sequence[Record]) -> Normalized:
         """Rows of these records; see `normalize.normalize`."""
         return normalize(records)
+
+
+@dataclass(frozen=True, slots=True)
+class IbSession:
+    """Statements from the Flex Web Service, today from the gateway; each is contacted only when it is asked."""
+
+    flex: "FlexSession"
+    tws: TwsEndpoint | None
+
+    def accounts(self) -> Sequence[Account]:
+        """None: each answer says which account it belongs to."""
+        return ()
+
+    def fetch(self, call: Call) -> Delivery:
+        """The answer to one call; errors as those of the service that is asked."""
+        if call.data_type != TWS_DATA_TYPE:
+            return self.flex.fetch(call)
+        if self.tws is None:
+            raise ConfigError("IB_TWS_HOST is not set, so nobody can be asked about today")
+        return deliver_tws(TwsClient(self.tws).fetch(), self.tws)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +185,13 @@ class FlexSession:
             "fd": f"{window.from_date:%Y%m%d}",
             "td": f"{window.to_date:%Y%m%d}",
         }
-        try:
-            return deliver(content, request, datetime.now(UTC), window)
-        except UnknownPayload as error:
-            refusal = f"the statement of {window} cannot be read: {error}; check IB_FLEX_URL and IB_FLEX_QUERY_ID"
-        raise BrokerRefused(refusal)
+
+        def refused(error: UnknownPayload) -> BrokerRefused:
+            what = f"the statement of {window} cannot be read: {error}"
+            return BrokerRefused(f"{what}; check IB_FLEX_URL and IB_FLEX_QUERY_ID")
+
+        received_at = datetime.now(UTC)
+        return FlexDelivery(content, request, received_at, window, stamp=lambda _: received_at, refused=refused)
 
 
 def _nothing(window: Window) -> Delivery:
@@ -148,4 +199,4 @@ def _nothing(window: Window) -> Delivery:
         f"Interactive Brokers has no statement for {window} (1003): either nothing happened on these days "
         "or they are not published yet; they stay open and are asked for again"
     )
-    return Delivery((), (), (), (), (note,))
+    return WholeDelivery((), (), (), (), (note,))

@@ -1,164 +1,361 @@
-"""A statement as records: which elements are facts, under which key and day they are kept.
+"""A statement as records: under which kind, key and day each of its rows is kept.
 
-EXECUTION rows of Trades are facts, ORDER rows are kept beside them, every other level and section stays in
-the document. Payloads are the attributes as sent; `_dates` is added where the document's dates have slashes.
+EXECUTION rows of Trades are facts, ORDER rows are kept beside them, and every other row of every section has a
+record of its own or a place in its section's snapshot. Payloads are the attributes as sent; names that begin with an
+underscore are ours.
 """
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from hashlib import sha256
+from datetime import date
+from typing import Any
 
-from apex_pipeline.brokers.ib.flex import Element, Statement
-from apex_pipeline.brokers.ib.times import BLANKS, UNDECIDED, date_of, instant_of
+from apex_pipeline.brokers.ib import layout
+from apex_pipeline.brokers.ib.flex import Statement
+from apex_pipeline.brokers.ib.identity import (
+    content_hash,
+    day_of,
+    execution_root,
+    id_of,
+    is_summary,
+    level_of,
+    own_key,
+    text_of,
+    window_subject,
+)
+from apex_pipeline.brokers.ib.snapshots import query_record, snapshot_records
+from apex_pipeline.brokers.ib.times import UNDECIDED, date_of
+from apex_pipeline.brokers.ib.told import DATES_MARK, FROM, SECTION, TAG, TO, Stamp, Told, begun
 from apex_pipeline.domain.records import Record, RecordKind, Reject
 from apex_pipeline.errors import UnknownPayload
-
-DATES_MARK = "_dates"
-"""Payload entry that says whether the day or the month comes first in this record's slashed dates."""
 
 FEE_ATTRIBUTES = (
     "accountId", "transactionID", "tradeID", "ibExecID", "ibOrderID", "tradeDate", "dateTime", "reportDate",
     "transactionType", "notes", "currency", "ibCommission", "ibCommissionCurrency", "taxes", "symbol", "assetCategory",
 )  # fmt: skip
 
-_REVALUED = frozenset({
-    "acctAlias", "model", "fxRateToBase", "closePrice", "mtmPnl", "fifoPnlRealized", "fxPnl", "cost", "reportDate",
-    "capitalGainsPnl", "whenRealized", "whenReopened", "changeInPrice", "changeInQuantity", DATES_MARK,
-})  # fmt: skip
-"""Attributes that a later statement may show differently for the same execution."""
+_TRADES = frozenset({"Trades", "Trade", "Orders", "Order"})
+_KINDS = {
+    "CashTransactions": RecordKind.CASH,
+    "TradeConfirms": RecordKind.PROVISIONAL,
+    "Trade": RecordKind.TRADES,
+    "Order": RecordKind.ORDERS,
+}
+"""What a row would have become, by section or else by element, for the quarantine."""
 
+_TRADE_DAYS = ("tradeDate", "dateTime", "reportDate", "orderTime")
+_CACHED_DAYS = 4096
+_LOOKED_AT = 1000
+"""Rows of a section whose attributes are noted one by one; after them only those of a row of another width."""
+_LOT = "Lot"
+_TRADE = RecordKind.TRADES
 _EXECUTION = "EXECUTION"
-_ORDER = "ORDER"
+_EXECUTIONS = frozenset({"", _EXECUTION})
 
 
-def text_of(attributes: Mapping[str, str], name: str) -> str | None:
-    """The attribute's text without surrounding blanks; None where Flex writes no value."""
-    value = attributes.get(name, "").strip()
-    return None if value in BLANKS else value
-
-
-def id_of(attributes: Mapping[str, str], name: str) -> str | None:
-    """An identifier; Flex writes 0 for "none" as well."""
-    value = text_of(attributes, name)
-    return None if value is None or not value.strip("0") else value
+Taker = Callable[[str, dict[str, str]], None]
 
 
 @dataclass(slots=True)
 class Collector:
-    """Turns the elements of one document into records and rejects, and counts what it leaves in the document."""
+    """Takes the parts of one document (see `flex.Sink`) and makes records of them.
+
+    `ready` is emptied by whoever reads the document. `order`: how its slashed dates are read. `stamp`: when a
+    statement that does not say so was written; None leaves that open.
+    """
 
     order: str = UNDECIDED
-    records: list[Record] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
-    read: Counter[tuple[int, str]] = field(default_factory=Counter[tuple[int, str]])
+    stamp: Stamp | None = None
+    ready: list[Record] = field(default_factory=list[Record])
+    rejects: list[Reject] = field(default_factory=list[Reject])
+    told: list[Told] = field(default_factory=list[Told])
     without_id: int = 0
-    _seen: Counter[tuple[int, str]] = field(default_factory=Counter[tuple[int, str]])
+    query: dict[str, str] = field(default_factory=dict[str, str])
+    _now: Told = field(init=False, repr=False)
+    _section: str = ""
+    _own: dict[str, str] | None = None
+    _names: set[str] = field(default_factory=set[str])
+    _widths: set[int] = field(default_factory=set[int])
+    _looked_at: int = 0
+    _take: Taker = field(init=False, repr=False)
+    _accounts: dict[str | None, str] = field(default_factory=dict["str | None", str])
+    _days: dict[str, date] = field(default_factory=dict[str, date])
+    _snapshots: dict[str, list[dict[str, str]]] = field(default_factory=dict[str, "list[dict[str, str]]"])
+    _told: dict[tuple[str, str, str | None], int] = field(default_factory=dict["tuple[str, str, str | None]", int])
+    _seen: Counter[str] = field(default_factory=Counter[str])
 
-    def add(self, element: Element) -> None:
-        """Take one element; whatever is unreadable becomes a reject and blocks nothing."""
-        kind = kind_of(element)
-        if kind is None:
-            return
-        self.read[(element.statement.number, kind)] += 1
+    # what the reader calls ---------------------------------------------------------------------------------------
+
+    def document(self, attributes: dict[str, str]) -> None:
+        """The root element: name and type of the query."""
+        self.query = attributes
+
+    def begin(self, statement: Statement) -> None:
+        """A statement begins."""
+        self._now = begun(statement, self.order, self.stamp)
+        self.told.append(self._now)
+        self._snapshots.clear()
+        self._seen.clear()
+        self._told.clear()
+        self._accounts.clear()
+
+    def section(self, name: str, attributes: dict[str, str]) -> None:
+        """A section begins; one with attributes and without rows is its own only row."""
+        self._close()
+        self._section = name
+        self._names = self._now.sections.setdefault(name, set())
+        self._widths.clear()
+        self._looked_at = 0
+        self._take = self._trade if name in _TRADES else self._snapshot if name in layout.SNAPSHOTS else self._other
+        if name in layout.SNAPSHOTS:
+            self._snapshots.setdefault(name, [])
+        self._own = attributes
+
+    def row(self, tag: str, attributes: dict[str, str]) -> None:
+        """One element; whatever is unreadable becomes a reject and blocks nothing."""
+        self._own = None
+        if len(attributes) not in self._widths or self._looked_at < _LOOKED_AT:
+            self._widths.add(len(attributes))
+            self._looked_at += 1
+            self._names.update(attributes)
         try:
-            self.records.extend(self._records(kind, element))
+            self._take(tag, attributes)
         except UnknownPayload as error:
-            self.rejects.append(self._reject(kind, element, error))
+            self.rejects.append(self._reject(tag, attributes, error))
 
-    def _records(self, kind: RecordKind, element: Element) -> Iterator[Record]:
-        attributes = element.attributes
-        record = Record(
-            kind=kind,
-            account_id=_account(element),
-            key=self._key(kind, element),
-            business_date=_business_date(attributes, self.order),
-            payload={**attributes, **self._mark(attributes)},
-            order_id=id_of(attributes, "ibOrderID"),
-            generated_at=generated_at(element.statement, self.order),
-        )
-        yield record
-        if kind is RecordKind.TRADES and (text_of(attributes, "ibCommission") or text_of(attributes, "taxes")):
-            yield _fee_record(record)
+    def end(self) -> None:
+        """The statement is over: its snapshots are whole, and what the query delivers is known."""
+        self._close()
+        for section, rows in self._snapshots.items():
+            days = self._snapshot_days(section, rows)
+            if days or not rows:  # rows that cannot be read are not an empty section
+                self._keep_snapshots(section, days)
+        query = query_record(self._now, self.query)
+        self.ready.extend([query] if query else ())
 
-    def _key(self, kind: RecordKind, element: Element) -> str:
-        name = "transactionID" if kind is RecordKind.TRADES else "ibOrderID"
-        own = id_of(element.attributes, name)
-        if own is not None:
-            return own
-        self.without_id += 1
-        digest = content_hash(element)
-        spot = (element.statement.number, f"{kind}{digest}")
-        self._seen[spot] += 1
-        return f"H{digest}-{self._seen[spot]}"
+    def _close(self) -> None:
+        own, self._own = self._own, None
+        if own:
+            self.row(self._section, own)
 
-    def _mark(self, attributes: Mapping[str, str]) -> dict[str, str]:
-        return {DATES_MARK: self.order} if self.order and any("/" in value for value in attributes.values()) else {}
+    # rows --------------------------------------------------------------------------------------------------------
 
-    def _reject(self, kind: RecordKind, element: Element, error: UnknownPayload) -> Reject:
-        attributes = element.attributes
+    def _trade(self, tag: str, attributes: dict[str, str]) -> None:
+        if tag == "Trade" and (attributes.get("levelOfDetail") == _EXECUTION or level_of(attributes) in _EXECUTIONS):
+            self._now.executions += 1
+            self._execution(attributes)
+        elif tag == "Order" or (tag == "Trade" and level_of(attributes) == "ORDER"):
+            self._now.orders += 1
+            key = id_of(attributes, "ibOrderID") or self._kept_by_content(tag, attributes)
+            self._add(
+                RecordKind.ORDERS, key, self._trade_day(attributes), attributes, order_id=id_of(attributes, "ibOrderID")
+            )
+        else:
+            self._other(tag, attributes)
+
+    def _execution(self, attributes: dict[str, str]) -> None:
+        """The row that matters most and comes most often: nothing here asks twice or calls what it can do without."""
+        told, now = attributes.get, self._now
+        day = self._days.get(told("tradeDate", "")) or self._trade_day(attributes)
+        key = _own_id(attributes, "transactionID") or self._kept_by_content("Trade", attributes)
+        account = self._accounts.get(told("accountId")) or self._account(attributes)
+        payload: dict[str, Any] = attributes
+        if self.order:
+            payload[DATES_MARK] = self.order
+        written = now.written_at or now.generated_at(day)
+        record = Record(_TRADE, account, key, day, payload, _own_id(attributes, "ibOrderID"), written)
+        self.ready.append(record)
+        now.records[account, day] += 1
+        if "ibCommission" in attributes or "taxes" in attributes:
+            self.ready.append(self._fee(record, attributes))
+        if day >= now.newest_day:
+            moment = told("dateTime", "")
+            now.newest = max(now.newest, moment) if day == now.newest_day else moment
+            now.newest_day = day
+
+    def _fee(self, trade: Record, attributes: dict[str, str]) -> Record:
+        """The charges of an execution; a row may lack what others have."""
+        payload: dict[str, Any] = {name: attributes[name] for name in FEE_ATTRIBUTES if name in attributes}
+        if self.order:
+            payload[DATES_MARK] = self.order
+        key, day, order_id = trade.key, trade.business_date, trade.order_id
+        return Record(RecordKind.FEES, trade.account_id, key, day, payload, order_id, trade.generated_at)
+
+    def _snapshot(self, tag: str, attributes: dict[str, str]) -> None:
+        self._count(tag, attributes)
+        self._snapshots[self._section].append({**attributes, TAG: tag})
+
+    def _other(self, tag: str, attributes: dict[str, str]) -> None:
+        self._count(tag, attributes)
+        if self._section == "CashTransactions" and level_of(attributes) != "SUMMARY":
+            key = self._cash_key(tag, attributes)
+            self._add(RecordKind.CASH, key, self._day(attributes, layout.CASH_DAYS), attributes)
+        elif tag == _LOT and self._section in _TRADES:
+            self._snapshots.setdefault(_LOT, []).append({**attributes, TAG: tag})
+        elif tag == "TradeConfirm" and level_of(attributes) in _EXECUTIONS:
+            own = id_of(attributes, "execID") or id_of(attributes, "tradeID") or self._hash_key(tag, attributes)
+            marked: dict[str, Any] = {
+                SECTION: self._section,
+                TAG: tag,
+                "_root": execution_root(id_of(attributes, "execID") or ""),
+            }
+            day, order_id = self._trade_day(attributes), id_of(attributes, "orderID")
+            self._add(RecordKind.PROVISIONAL, f"confirm:{own}", day, attributes, order_id=order_id, marks=marked)
+        else:
+            self._section_row(tag, attributes)
+
+    def _section_row(self, tag: str, attributes: dict[str, str]) -> None:
+        """A row of its own, or one that belongs to the days of its statement."""
+        day = day_of(attributes, layout.DAYS, self.order)
+        master = self._section in layout.MASTERS
+        if not master and (day is None or is_summary(self._section, tag, attributes)):
+            self._window_row(tag, attributes)
+            return
+        key = self._section_key(tag, attributes)
+        day = day or self._day(attributes, ())
+        self._add(RecordKind.SECTIONS, key, day, attributes, marks=self._marks(tag))
+
+    def _window_row(self, tag: str, attributes: dict[str, str]) -> None:
+        """A row that sums up the days of its statement is told once for each window."""
+        day = self._now.last_day or self._day(attributes, layout.DAYS)
+        first = self._now.first_day(day)
+        subject = window_subject(tag, attributes)
+        key = f"{self._section}/{first}/{day}/{subject}#{self._number(f'{self._section}/{subject}')}"
+        marks = {**self._marks(tag), FROM: first.isoformat(), TO: day.isoformat()}
+        self._add(RecordKind.SECTIONS, key, day, attributes, marks=marks)
+
+    def _section_key(self, tag: str, attributes: dict[str, str]) -> str:
+        own = own_key(self._section, attributes, self.order)
+        if own is None:
+            return f"{self._section}/{tag}/{self._hash_key(tag, attributes)}"
+        if self._section in layout.SINGLE:
+            return f"{self._section}/{own}"
+        return f"{self._section}/{own}#{self._number(f'{self._section}/{own}')}"
+
+    # records -----------------------------------------------------------------------------------------------------
+
+    def _add(
+        self,
+        kind: RecordKind,
+        key: str,
+        day: date,
+        attributes: dict[str, str],
+        *,
+        order_id: str | None = None,
+        marks: dict[str, Any] | None = None,
+    ) -> None:
+        payload: dict[str, Any] = attributes
+        if marks:
+            payload.update(marks)
+        if self.order:
+            payload[DATES_MARK] = self.order
+        now = self._now
+        account = self._accounts.get(attributes.get("accountId")) or self._account(attributes)
+        written = now.generated_at(day)
+        self.ready.append(Record(kind, account, key, day, payload, order_id, written))
+        now.records[account, day] += 1
+
+    def _keep_snapshots(self, section: str, days: dict[tuple[str, date], list[dict[str, str]]]) -> None:
+        for record in snapshot_records(section, days, self._now, self.order):
+            self.ready.append(record)
+            self._now.records[record.account_id, record.business_date] += 1
+
+    def _snapshot_days(self, section: str, rows: list[dict[str, str]]) -> dict[tuple[str, date], list[dict[str, str]]]:
+        """The rows of a section that is kept whole, by account and day."""
+        named = layout.SNAPSHOTS[section].day
+        days: dict[tuple[str, date], list[dict[str, str]]] = {}
+        for row in rows:
+            try:
+                day = self._day(row, (named,) if named else ())
+                days.setdefault((self._now.account_of(row), day), []).append(row)
+            except UnknownPayload as error:
+                self.rejects.append(self._reject(row[TAG], row, error))
+        return days
+
+    def _reject(self, tag: str, attributes: dict[str, str], error: UnknownPayload) -> Reject:
+        kind = _KINDS.get(self._section if self._section in _KINDS else tag, RecordKind.SECTIONS)
         try:
-            day = _business_date(attributes, self.order)
+            day = day_of(attributes, _TRADE_DAYS, self.order)
         except UnknownPayload:
             day = None
-        key = id_of(attributes, "transactionID") or id_of(attributes, "ibOrderID")
-        account = text_of(attributes, "accountId") or element.statement.account_id or None
+        key = self._reject_key(kind, attributes)
+        account = text_of(attributes, "accountId") or self._now.statement.account_id or None
         return Reject(kind, account, key, day, error.reason_code, str(error), dict(attributes))
 
+    def _reject_key(self, kind: RecordKind, attributes: dict[str, str]) -> str | None:
+        """The key that the record would have, so that a readable version settles the reject; None where it has none."""
+        if kind is RecordKind.PROVISIONAL:
+            own = id_of(attributes, "execID") or id_of(attributes, "tradeID")
+            return f"confirm:{own}" if own else None
+        if kind is not RecordKind.SECTIONS:
+            return id_of(attributes, "ibOrderID" if kind is RecordKind.ORDERS else "transactionID")
+        try:
+            own = own_key(self._section, attributes, self.order)
+        except UnknownPayload:
+            return None
+        return own and f"{self._section}/{own}{'' if self._section in layout.SINGLE else '#1'}"
 
-def kind_of(element: Element) -> RecordKind | None:
-    """The raw table of an element; None for check data, sections and everything else that is not loaded."""
-    if element.section not in ("Trades", "Trade", "Orders", "Order"):
-        return None
-    level = (text_of(element.attributes, "levelOfDetail") or "").upper()
-    if element.tag == "Trade" and level in ("", _EXECUTION):
-        return RecordKind.TRADES
-    if element.tag == "Order" or (element.tag == "Trade" and level == _ORDER):
-        return RecordKind.ORDERS
-    return None
+    # parts of a record -------------------------------------------------------------------------------------------
+
+    def _count(self, tag: str, attributes: dict[str, str]) -> None:
+        self._now.rows[self._section, tag, attributes.get("levelOfDetail", "").strip()] += 1
+
+    def _marks(self, tag: str) -> dict[str, Any]:
+        return {SECTION: self._section, TAG: tag}
+
+    def _account(self, attributes: dict[str, str]) -> str:
+        account = self._now.account_of(attributes)
+        self._accounts[attributes.get("accountId")] = account
+        return account
+
+    def _trade_day(self, attributes: dict[str, str]) -> date:
+        day = day_of(attributes, _TRADE_DAYS, self.order)
+        if day is None:
+            reason = "the row has no tradeDate, dateTime or reportDate: add tradeDate to the query"
+            raise UnknownPayload("missing_date", reason)
+        text = attributes.get("tradeDate", "")
+        if text and date_of(text, self.order) == day and len(self._days) < _CACHED_DAYS:
+            self._days[text] = day
+        return day
+
+    def _day(self, attributes: dict[str, str], names: tuple[str, ...]) -> date:
+        day = day_of(attributes, names, self.order) or self._now.last_day
+        if day is None:
+            raise UnknownPayload("missing_date", "neither the row nor its statement names a day")
+        return day
+
+    def _kept_by_content(self, tag: str, attributes: dict[str, str]) -> str:
+        self.without_id += 1
+        return self._hash_key(tag, attributes)
+
+    def _hash_key(self, tag: str, attributes: dict[str, str]) -> str:
+        digest = content_hash(tag, attributes, self._now.statement.account_id)
+        return f"H{digest}-{self._number(f'{self._section}/{tag}/{digest}')}"
+
+    def _cash_key(self, tag: str, attributes: dict[str, str]) -> str:
+        key = id_of(attributes, "transactionID")
+        if key:
+            self._check_repeated(RecordKind.CASH, key, attributes)
+            return key
+        if not level_of(attributes):
+            reason = "the booking may be a sum of others: add transactionID and levelOfDetail to the query"
+            raise UnknownPayload("missing_transactionID", reason)
+        return self._kept_by_content(tag, attributes)
+
+    def _check_repeated(self, kind: RecordKind, key: str, attributes: dict[str, str]) -> None:
+        """Nothing, or UnknownPayload: two different rows of one statement must not become one."""
+        told = hash(tuple(attributes.values()))
+        if self._told.setdefault((kind, key, attributes.get("accountId")), told) != told:
+            raise UnknownPayload("repeated_transactionID", f"the statement tells two different rows of {key}")
+
+    def _number(self, identity: str) -> int:
+        """Equal rows of one statement are told apart by their number."""
+        self._seen[identity] += 1
+        return self._seen[identity]
 
 
-def content_hash(element: Element) -> str:
-    """16 hex digits of what identifies a row that has no id; later revaluations do not change it."""
-    kept = {name: value.strip() for name, value in element.attributes.items() if name not in _REVALUED}
-    kept = {name: value for name, value in kept.items() if value not in BLANKS}
-    kept["accountId"] = kept.get("accountId", element.statement.account_id)
-    return sha256(json.dumps([element.tag, sorted(kept.items())]).encode()).hexdigest()[:16]
-
-
-def generated_at(statement: Statement, order: str) -> datetime | None:
-    """When IB wrote this statement, UTC; None if absent or unreadable."""
-    try:
-        return instant_of(statement.attributes.get("whenGenerated"), order)
-    except UnknownPayload:
-        return None
-
-
-def _account(element: Element) -> str:
-    account = text_of(element.attributes, "accountId") or text_of(element.statement.attributes, "accountId")
-    if account is None:
-        raise UnknownPayload("missing_account", "neither the row nor its statement names an account")
-    return account
-
-
-def _business_date(attributes: Mapping[str, str], order: str) -> date:
-    for name in ("tradeDate", "dateTime", "reportDate", "orderTime"):
-        day = date_of(attributes.get(name), order)
-        if day is not None:
-            return day
-    raise UnknownPayload("missing_date", "the row has no tradeDate, dateTime or reportDate: add tradeDate to the query")
-
-
-def _fee_record(trade: Record) -> Record:
-    wanted = (*FEE_ATTRIBUTES, DATES_MARK)
-    return Record(
-        kind=RecordKind.FEES,
-        account_id=trade.account_id,
-        key=trade.key,
-        business_date=trade.business_date,
-        payload={name: trade.payload[name] for name in wanted if name in trade.payload},
-        order_id=trade.order_id,
-        generated_at=trade.generated_at,
-    )
+def _own_id(attributes: dict[str, str], name: str) -> str | None:
+    """As `id_of`, without its care where the text is plainly a number."""
+    text = attributes.get(name, "")
+    return text if text.isdigit() and text[0] != "0" else id_of(attributes, name)

@@ -6,6 +6,7 @@ from hashlib import sha256
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
+from apex_pipeline.brokers.ib.tws_client import TwsEndpoint
 from apex_pipeline.errors import ConfigError
 
 FLEX_URL = "https://ndcdyn.interactivebrokers.com/AccountManagement/FlexWebService"
@@ -14,10 +15,11 @@ IB_DOMAIN = ".interactivebrokers.com"
 
 @dataclass(frozen=True, slots=True)
 class IbSettings:
-    """Flex Web Service settings. `token` is secret and is kept out of the repr.
+    """Flex Web Service settings, and where the TWS API is. `token` is secret and is kept out of the repr.
 
     All pauses of the client scale with `poll_seconds`; 10 is what IB's limits ask for. `patient` False gives
-    up at once where nobody listens, for a person who waits at a terminal.
+    up at once where nobody listens, for a person who waits at a terminal. `tws` None: nothing asks the TWS API,
+    whose connections have no encryption and no password.
     """
 
     flex_url: str = FLEX_URL
@@ -28,6 +30,7 @@ class IbSettings:
     total_deadline_seconds: float = 900
     max_bytes: int = 2 * 1024**3
     patient: bool = True
+    tws: TwsEndpoint | None = None
 
     @property
     def scale(self) -> float:

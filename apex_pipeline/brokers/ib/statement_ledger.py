@@ -1,13 +1,14 @@
 """What IB would have booked for a scenario: one entry per execution and book trade, with basis and P&L.
 
 FIFO by (time, transaction id), commissions and taxes in the basis. An exercised or assigned option shows
-P&L 0; its premium moves into the shares that it delivers.
+P&L 0; its premium moves into the shares that it delivers. A cancelled execution takes its lot away; its fee moves
+into the lot of the rebook.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import final
 
@@ -24,6 +25,7 @@ class Move:
     """An execution or a book trade before it is booked. `order` is None and `exec_id` blank for the latter.
 
     Money has IB's signs: `proceeds` positive when received, `commission` and `taxes` negative when paid.
+    `cancels` and `rebooks` name the execution that was taken back, on the two rows that do it.
     """
 
     transaction_id: int
@@ -32,6 +34,18 @@ class Move:
     order: ScenarioOrder | None
     exec_id: str
     report_date: date
+    cancels: int | None = None
+    rebooks: int | None = None
+
+    @property
+    def place(self) -> tuple[datetime, int]:
+        """Where it stands in the order of FIFO."""
+        return self.source.at, self.transaction_id
+
+    @property
+    def trade_id(self) -> str:
+        """IB's tradeID: a rebook repeats the one of the cancelled execution, a cancel has none."""
+        return "" if self.cancels is not None else trade_id_of(self.rebooks or self.transaction_id)
 
     @property
     def qty(self) -> Decimal:
@@ -67,13 +81,24 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a lot that a move closed: signed quantity and basis of the part, and what it gained."""
+
+    opened: Move
+    qty: Decimal
+    basis: Decimal
+    realized: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """A booked move. `effect` is O, C or C;O."""
+    """A booked move. `effect` is O, C or C;O, blank for a cancel; the gains of `closed` sum to `realized`."""
 
     move: Move
     cost: Decimal
     realized: Decimal
     effect: str
+    closed: tuple[Piece, ...] = ()
 
 
 @dataclass(slots=True)
@@ -82,6 +107,7 @@ class Lot:
 
     qty: Decimal
     basis: Decimal
+    opened: Move
 
 
 @dataclass(slots=True)
@@ -101,18 +127,26 @@ class Position:
         """Cost of what is held; negative for a short position."""
         return sum((lot.basis for lot in self.lots), _ZERO)
 
-    def take(self, qty: Decimal) -> tuple[Decimal, Decimal]:
-        """Close against the oldest lots; returns the signed quantity and the basis that left."""
-        gone, basis = _ZERO, _ZERO
-        while self.lots and qty * self.lots[0].qty < 0 and abs(gone) < abs(qty):
+    def put(self, lot: Lot) -> None:
+        """Add a lot at its place; only a rebook comes late."""
+        self.lots.append(lot)
+        if len(self.lots) > 1 and self.lots[-2].opened.place > lot.opened.place:
+            self.lots = deque(sorted(self.lots, key=lambda held: held.opened.place))
+
+    def take(self, qty: Decimal) -> list[Lot]:
+        """Close against the oldest lots; returns what left of each, with signed quantity and basis."""
+        taken: list[Lot] = []
+        left = abs(qty)
+        while left and self.lots and qty * self.lots[0].qty < 0:
             lot = self.lots[0]
-            part = min(abs(lot.qty), abs(qty) - abs(gone)).copy_sign(lot.qty)
+            part = min(abs(lot.qty), left).copy_sign(lot.qty)
             share = lot.basis if part == lot.qty else (lot.basis * part / lot.qty).quantize(_EXACT)
-            gone, basis = gone + part, basis + share
+            taken.append(Lot(part, share, lot.opened))
+            left -= abs(part)
             lot.qty, lot.basis = lot.qty - part, lot.basis - share
             if not lot.qty:
                 _ = self.lots.popleft()
-        return gone, basis
+        return taken
 
 
 @final
@@ -122,25 +156,38 @@ class Ledger:
     def __init__(self) -> None:
         self.positions: dict[tuple[str, int], Position] = {}
         self._premiums: dict[int, Decimal] = {}
+        self._fees: dict[int, Decimal] = {}
 
     def book(self, move: Move) -> Entry:
         """Close the oldest lots first, then open with what is left."""
         key = (move.account_id, move.source.contract.conid)
         position = self.positions.setdefault(key, Position(move.source.contract))
+        if move.cancels is not None:
+            return self._undo(position, move, move.cancels)
         net = move.proceeds + move.commission + move.taxes
-        gone, basis = position.take(move.qty)
+        taken = position.take(move.qty)
+        gone = sum((lot.qty for lot in taken), _ZERO)
+        basis = sum((lot.basis for lot in taken), _ZERO)
         opened = move.qty + gone
         net_opened = (net * opened / move.qty).quantize(_EXACT) if gone and opened else (net if opened else _ZERO)
         carried = self._carried(move)
         carried_opened = (carried * opened / move.qty).quantize(_EXACT) if opened else _ZERO
         if opened:
-            position.lots.append(Lot(opened, -net_opened - carried_opened))
+            kept_fee = self._fees.pop(move.rebooks, _ZERO) if move.rebooks is not None else _ZERO
+            position.put(Lot(opened, -net_opened - carried_opened - kept_fee, move))
         realized = net - net_opened - basis + carried - carried_opened if gone else _ZERO
         if self._carries(move):
             self._premiums[move.transaction_id] = realized
             realized = _ZERO
         effect = "C;O" if gone and opened else "C" if gone else "O"
-        return Entry(move, -basis - net_opened, realized, effect)
+        return Entry(move, -basis - net_opened, realized, effect, _pieces(taken, basis, realized))
+
+    def _undo(self, position: Position, move: Move, original: int) -> Entry:
+        """Take the lot of a cancelled execution away; nothing was closed from it."""
+        lot = next(held for held in position.lots if held.opened.transaction_id == original)
+        position.lots.remove(lot)
+        self._fees[original] = lot.opened.commission + lot.opened.taxes
+        return Entry(move, -move.proceeds, _ZERO, "")
 
     def _carried(self, move: Move) -> Decimal:
         related = move.source.related if isinstance(move.source, Event) else None
@@ -153,6 +200,26 @@ class Ledger:
             and move.source.kind in (TradeKind.ASSIGNMENT, TradeKind.EXERCISE)
             and move.source.related is None
         )
+
+
+def trade_id_of(transaction_id: int) -> str:
+    """The tradeID that belongs to an execution or book trade."""
+    return str(transaction_id // 3 - 9_000_000_000)
+
+
+def _pieces(taken: Sequence[Lot], basis: Decimal, realized: Decimal) -> tuple[Piece, ...]:
+    """The gain spread over the closed parts by quantity beside their own basis; the last one takes the rest."""
+    if not taken:
+        return ()
+    gone = sum((lot.qty for lot in taken), _ZERO)
+    before_basis = realized + basis if realized else _ZERO
+    pieces: list[Piece] = []
+    left = realized
+    for lot in taken[:-1]:
+        gain = (before_basis * lot.qty / gone).quantize(_EXACT) - lot.basis if realized else _ZERO
+        pieces.append(Piece(lot.opened, lot.qty, lot.basis, gain))
+        left -= gain
+    return (*pieces, Piece(taken[-1].opened, taken[-1].qty, taken[-1].basis, left))
 
 
 def moves_of(scenario: Scenario) -> list[Move]:

@@ -1,123 +1,223 @@
 """Flex statements of a scenario: XML text in IB's own attribute sets, signs and time zone.
 
-One `FlexStatement` per account. The window selects by report date, as IB's statements do; positions are
-those of the window's last day.
+One `FlexStatement` per account, or per account and weekday. The window selects by report date, as IB's statements do;
+positions are those of the window's last day. Which sections a statement has, and in which order, stands here.
 """
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import final
-from xml.sax.saxutils import escape
-from zoneinfo import ZoneInfo
 
+from apex_pipeline.brokers.ib.statement_books import AccountBooks
+from apex_pipeline.brokers.ib.statement_cash import cash_facts, lines_of
+from apex_pipeline.brokers.ib.statement_extras import conversions, reversals
+from apex_pipeline.brokers.ib.statement_format import NEW_YORK, Pen
+from apex_pipeline.brokers.ib.statement_funds import (
+    ACCRUAL_ATTRIBUTES,
+    CASH_TRANSACTION_ATTRIBUTES,
+    FUNDS_ATTRIBUTES,
+    OPEN_ACCRUAL_ATTRIBUTES,
+    TRANSFER_ATTRIBUTES,
+    accrual_rows,
+    cash_transaction_rows,
+    funds_rows,
+    open_accrual_rows,
+    transfer_rows,
+)
 from apex_pipeline.brokers.ib.statement_ledger import Entry, Ledger, Position, moves_of
+from apex_pipeline.brokers.ib.statement_rates import weekdays
 from apex_pipeline.brokers.ib.statement_rows import (
-    EAE_ATTRIBUTES,
     POSITION_ATTRIBUTES,
     SECURITY_ATTRIBUTES,
-    TRADE_ATTRIBUTES,
     contract_values,
-    event_values,
-    execution_values,
-    fx_rate,
-    number,
-    order_values,
+    open_lot_values,
+    position_values,
 )
-from apex_pipeline.brokers.scenario import Contract, Event, Scenario
+from apex_pipeline.brokers.ib.statement_sums import (
+    CASH_ATTRIBUTES,
+    EQUITY_ATTRIBUTES,
+    GAIN_ATTRIBUTES,
+    NAV_ATTRIBUTES,
+    PRIOR_ATTRIBUTES,
+    RATE_ATTRIBUTES,
+    cash_rows,
+    equity_rows,
+    gain_rows,
+    nav_values,
+    prior_rows,
+    rate_rows,
+)
+from apex_pipeline.brokers.ib.statement_trades import TradeSections
+from apex_pipeline.brokers.scenario import Contract, Scenario
 from apex_pipeline.brokers.scenario_market import mark_price
 from apex_pipeline.domain.models import Broker
 
-NEW_YORK = ZoneInfo("America/New_York")
-"""The zone of every time in a statement, whatever the venue."""
+LEVELS = ("all", "executions")
+"""Every level that a section can show, or only executions, details and whole positions."""
 
-_SPECIAL = re.compile(r'[&<>"]')
-_BLANK = ""
+
+@dataclass(slots=True)
+class _Cursor:
+    """The positions of one account, moved forward from statement to statement."""
+
+    books: AccountBooks
+    ledger: Ledger
+    booked: int = 0
+
+    def held(self, day: date) -> list[Position]:
+        """What is open at the end of a day, which must not be before the last one asked for."""
+        entries = self.books.entries
+        while self.booked < len(entries) and entries[self.booked].move.report_date <= day:
+            _ = self.ledger.book(entries[self.booked].move)
+            self.booked += 1
+        return [position for position in self.ledger.positions.values() if position.lots]
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What one statement is about."""
+
+    first: date
+    last: date
+    spoiled: int | None
 
 
 @final
 class StatementWriter:
-    """Renders statements of all IB accounts of a scenario."""
+    """Renders statements of all IB accounts of a scenario.
 
-    def __init__(self, scenario: Scenario) -> None:
+    `extras` adds currency conversions and a cancelled and rebooked purchase, which the scenario does not count.
+    `dates` is one of `statement_format.FORMATS`, `levels` one of `LEVELS`; `breakout_by_day` makes a statement of each
+    weekday. `malformed_id` is the transaction that can be spoiled.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        extras: bool = False,
+        dates: str = "compact",
+        levels: str = "all",
+        breakout_by_day: bool = False,
+    ) -> None:
+        if levels not in LEVELS:
+            raise ValueError(f"levels must be one of {', '.join(LEVELS)}, not {levels!r}")
         self._scenario = scenario
-        self._moves = moves_of(scenario)
-        ledger = Ledger()
-        self._entries: dict[str, list[Entry]] = defaultdict(list)
-        for move in self._moves:
-            self._entries[move.account_id].append(ledger.book(move))
+        self._pen = Pen(dates)
+        self._all_levels = levels == "all"
+        self._by_day = breakout_by_day
         self._marks: dict[tuple[int, date], Decimal] = {}
-        middle = self._moves[len(self._moves) // 2 :]
-        self.malformed_id = next(m.transaction_id for m in middle if m.order) if middle else 0
+        moves = moves_of(scenario)
+        middle = moves[len(moves) // 2 :]
+        self.malformed_id = next((m.transaction_id for m in middle if m.order), 0)
+        self._trades = TradeSections(self._pen, self._mark, self._all_levels)
+        self._books = self._opened(scenario, extras=extras)
 
     def render(self, from_date: date, to_date: date, generated_at: datetime, *, malformed: bool = False) -> bytes:
         """One response with a statement per account; `malformed` spoils the price of one trade."""
-        accounts = self._scenario.accounts[Broker.IB]
-        window = f'fromDate="{from_date:%Y%m%d}" toDate="{to_date:%Y%m%d}" period=""'
-        stamp = f'whenGenerated="{generated_at.astimezone(NEW_YORK):%Y%m%d;%H%M%S}"'
-        parts = ['<FlexQueryResponse queryName="apex" type="AF">', f'<FlexStatements count="{len(accounts)}">']
-        for account in accounts:
-            parts.append(f'<FlexStatement accountId="{account}" {window} {stamp}>')
-            parts += self._sections(account, from_date, to_date, malformed=malformed)
-            parts.append("</FlexStatement>")
-        parts += ["</FlexStatements>", "</FlexQueryResponse>", ""]
-        return "\n".join(parts).encode()
+        spoiled = self.malformed_id if malformed else None
+        windows = [_Window(first, last, spoiled) for first, last in self._windows(from_date, to_date)]
+        statements: list[str] = []
+        for books in self._books:
+            cursor = _Cursor(books, Ledger())
+            for window in windows:
+                sections = self._sections(cursor, window)
+                statements.append(self._statement(books.account, window, generated_at, sections))
+        return _response("AF", "apex", statements)
 
-    def _sections(self, account: str, from_date: date, to_date: date, *, malformed: bool) -> list[str]:
-        entries = [e for e in self._entries[account] if from_date <= e.move.report_date <= to_date]
-        positions = self._positions(account, to_date)
+    def render_confirms(self, from_date: date, to_date: date, generated_at: datetime) -> bytes:
+        """One response of a Trade Confirmation query: executions only, as they were confirmed on the day."""
+        window = _Window(from_date, to_date, None)
+        statements: list[str] = []
+        for books in self._books:
+            rows = self._pen.section("TradeConfirms", self._trades.confirms(books, from_date, to_date))
+            statements.append(self._statement(books.account, window, generated_at, rows))
+        return _response("TCF", "apex confirms", statements)
+
+    def _opened(self, scenario: Scenario, *, extras: bool) -> list[AccountBooks]:
+        """The books of each account, everything in the order in which it was reported."""
+        moves = moves_of(scenario)
+        moves += reversals(scenario, moves) if extras else []
+        moves.sort(key=lambda move: (move.report_date, move.place))
+        ledger = Ledger()
+        entries: dict[str, list[Entry]] = defaultdict(list)
+        for move in moves:
+            entries[move.account_id].append(ledger.book(move))
+        deals, facts = conversions(scenario) if extras else [], cash_facts(scenario)
+        books: list[AccountBooks] = []
+        for account in scenario.accounts[Broker.IB]:
+            own_deals = [deal for deal in deals if deal.account_id == account]
+            own_facts = [fact for fact in facts if fact.account_id == account]
+            books.append(
+                AccountBooks(
+                    account,
+                    entries=entries[account],
+                    lines=lines_of(entries[account], own_deals, own_facts),
+                    conversions=own_deals,
+                    facts=own_facts,
+                    days=(scenario.start, scenario.end),
+                    mark=self._mark,
+                )
+            )
+        return books
+
+    def _windows(self, first: date, last: date) -> list[tuple[date, date]]:
+        days = weekdays(first, last) if self._by_day else []
+        return [(day, day) for day in days] or [(first, last)]
+
+    def _statement(self, account: str, window: _Window, at: datetime, sections: Iterable[str]) -> str:
+        values = {
+            "accountId": account, "fromDate": f"{window.first:%Y%m%d}", "toDate": f"{window.last:%Y%m%d}",
+            "period": "", "whenGenerated": f"{at.astimezone(NEW_YORK):%Y%m%d;%H%M%S}",
+        }  # fmt: skip
+        opened = f"<FlexStatement {self._pen.attributes(list(values), values)}>"
+        return "\n".join((opened, *sections, "</FlexStatement>"))
+
+    def _sections(self, cursor: _Cursor, window: _Window) -> Iterator[str]:
+        pen, books, first, last = self._pen, cursor.books, window.first, window.last
+        prior = [(p.contract, p.qty) for p in cursor.held(date.fromordinal(first.toordinal() - 1))]
+        positions = cursor.held(last)
+        entries = books.entries_between(first, last)
+        facts = [line.fact for line in books.lines_between(first, last) if line.fact is not None]
+        gains = gain_rows(books.account, entries, positions, last, self._mark)
+        yield pen.row("AccountInformation", _ACCOUNT_ATTRIBUTES, _account_information(books.account))
+        yield from pen.rows("EquitySummaryInBase", "EquitySummaryByReportDateInBase", EQUITY_ATTRIBUTES,
+                              equity_rows(books, first, last))  # fmt: skip
+        yield pen.row("ChangeInNAV", NAV_ATTRIBUTES, nav_values(books, first, last))
+        yield from pen.rows("CashReport", "CashReportCurrency", CASH_ATTRIBUTES, cash_rows(books, first, last))
+        yield from pen.rows("StmtFunds", "StatementOfFundsLine", FUNDS_ATTRIBUTES, funds_rows(books, first, last))
+        yield from pen.rows("FIFOPerformanceSummaryInBase", "FIFOPerformanceSummaryUnderlying", GAIN_ATTRIBUTES, gains)
+        yield from pen.section("OpenPositions", self._open_positions(books, positions, last))
+        yield from pen.rows("PriorPeriodPositions", "PriorPeriodPosition", PRIOR_ATTRIBUTES,
+                              prior_rows(books.account, prior, first, self._mark))  # fmt: skip
+        yield from pen.section("Trades", self._trades.trades(books, first, last, window.spoiled))
+        yield from self._trades.of_executions(entries, single_day=first == last)
+        yield from pen.rows("CashTransactions", "CashTransaction", CASH_TRANSACTION_ATTRIBUTES,
+                              cash_transaction_rows(facts, summaries=self._all_levels))  # fmt: skip
+        yield from pen.section("CorporateActions", ())
+        yield from pen.rows("Transfers", "Transfer", TRANSFER_ATTRIBUTES, transfer_rows(facts))
+        yield from pen.section("UnsettledTransfers", ())
+        yield from pen.rows("ChangeInDividendAccruals", "ChangeInDividendAccrual", ACCRUAL_ATTRIBUTES,
+                              accrual_rows(books.facts, first, last))  # fmt: skip
+        yield from pen.rows("OpenDividendAccruals", "OpenDividendAccrual", OPEN_ACCRUAL_ATTRIBUTES,
+                              open_accrual_rows(books.open_accruals(last), last))  # fmt: skip
         contracts = {e.move.source.contract.conid: e.move.source.contract for e in entries}
         contracts |= {p.contract.conid: p.contract for p in positions}
-        return [
-            _account_information(account),
-            *_section("OpenPositions", (self._position(account, p, to_date) for p in positions)),
-            *_section("Trades", self._trades(entries, malformed=malformed)),
-            *_section("OptionEAE", (self._exercise(e) for e in entries if isinstance(e.move.source, Event))),
-            *_section("SecuritiesInfo", (_security(c) for c in contracts.values())),
-        ]
+        yield from pen.rows("SecuritiesInfo", "SecurityInfo", SECURITY_ATTRIBUTES,
+                              map(contract_values, contracts.values()))  # fmt: skip
+        yield from pen.rows("ConversionRates", "ConversionRate", RATE_ATTRIBUTES, rate_rows(first, last))
 
-    def _trades(self, entries: Sequence[Entry], *, malformed: bool) -> Iterable[str]:
-        """Executions, each order's own row in front of them."""
-        by_order: dict[int, list[Entry]] = defaultdict(list)
-        for entry in entries:
-            if entry.move.order:
-                by_order[entry.move.order.number].append(entry)
-        for entry in entries:
-            mark = self._mark(entry.move.source.contract, entry.move.source.trade_date)
-            own = by_order.pop(entry.move.order.number, None) if entry.move.order else None
-            if own:
-                yield _row("Order", TRADE_ATTRIBUTES, order_values(own, mark))
-            values = execution_values(entry, mark)
-            if malformed and entry.move.transaction_id == self.malformed_id:
-                values["tradePrice"] = "abc"
-            yield _row("Trade", TRADE_ATTRIBUTES, values)
-
-    def _exercise(self, entry: Entry) -> str:
-        mark = self._mark(entry.move.source.contract, entry.move.source.trade_date)
-        return _row("OptionEAE", EAE_ATTRIBUTES, event_values(entry, mark))
-
-    def _positions(self, account: str, day: date) -> list[Position]:
-        ledger = Ledger()
-        for entry in self._entries[account]:
-            if entry.move.report_date <= day:
-                _ = ledger.book(entry.move)
-        return [p for p in ledger.positions.values() if p.lots]
-
-    def _position(self, account: str, position: Position, day: date) -> str:
-        contract, qty, basis = position.contract, position.qty, position.basis
-        mark = self._mark(contract, day)
-        units = qty * contract.multiplier
-        values = {
-            **contract_values(contract), "accountId": account, "fxRateToBase": fx_rate(contract),
-            "reportDate": f"{day:%Y%m%d}", "position": number(qty), "markPrice": number(mark),
-            "positionValue": number(units * mark), "openPrice": number(_per_unit(basis, units)),
-            "costBasisPrice": number(_per_unit(basis, units)), "costBasisMoney": number(basis),
-            "fifoPnlUnrealized": number(units * mark - basis), "side": "Long" if qty > 0 else "Short",
-            "levelOfDetail": "SUMMARY",
-        }  # fmt: skip
-        return _row("OpenPosition", POSITION_ATTRIBUTES, values)
+    def _open_positions(self, books: AccountBooks, positions: Sequence[Position], day: date) -> Iterator[str]:
+        net, named = books.net(day), {"accountId": books.account}
+        for position in positions:
+            mark = self._mark(position.contract, day)
+            yield self._pen.row("OpenPosition", POSITION_ATTRIBUTES, position_values(position, day, mark, net) | named)
+            for lot in position.lots if self._all_levels else ():
+                values = open_lot_values(position, lot, day, mark) | named
+                yield self._pen.row("OpenPosition", POSITION_ATTRIBUTES, values)
 
     def _mark(self, contract: Contract, day: date) -> Decimal:
         key = (contract.conid, day)
@@ -126,31 +226,21 @@ class StatementWriter:
         return self._marks[key]
 
 
-def _account_information(account: str) -> str:
-    values = {
+_ACCOUNT_ATTRIBUTES = (
+    "accountId", "acctAlias", "model", "currency", "name", "accountType", "customerType", "accountCapabilities",
+    "tradingPermissions", "registeredRepName", "registeredRepPhone", "dateOpened", "dateFunded", "dateClosed",
+    "masterName", "ibEntity", "primaryEmail", "lastTradedDate",
+)  # fmt: skip
+
+
+def _account_information(account: str) -> dict[str, str]:
+    return {
         "accountId": account, "currency": "USD", "name": "Demo Trader", "accountType": "Individual",
         "customerType": "Individual", "accountCapabilities": "Margin", "tradingPermissions": "Stocks,Options",
         "dateOpened": "20190102", "dateFunded": "20190104",
     }  # fmt: skip
-    return _row("AccountInformation", ("accountId", "acctAlias", "model", *list(values)[1:]), values)
 
 
-def _per_unit(basis: Decimal, units: Decimal) -> Decimal:
-    return (basis / units).quantize(Decimal("0.000000001"))
-
-
-def _security(contract: Contract) -> str:
-    return _row("SecurityInfo", SECURITY_ATTRIBUTES, contract_values(contract))
-
-
-def _section(name: str, rows: Iterable[str]) -> list[str]:
-    lines = list(rows)
-    return [f"<{name}>", *lines, f"</{name}>"] if lines else [f"<{name} />"]
-
-
-def _row(element: str, attributes: Sequence[str], values: Mapping[str, str]) -> str:
-    if _SPECIAL.search("".join(values.values())):
-        values = {name: escape(value, {'"': "&quot;"}) for name, value in values.items()}
-    told = values.get
-    pairs = " ".join([f'{name}="{told(name, _BLANK)}"' for name in attributes])
-    return f"<{element} {pairs} />"
+def _response(kind: str, name: str, statements: Sequence[str]) -> bytes:
+    parts = [f'<FlexQueryResponse queryName="{name}" type="{kind}">', f'<FlexStatements count="{len(statements)}">']
+    return "\n".join([*parts, *statements, "</FlexStatements>", "</FlexQueryResponse>", ""]).encode()

@@ -26,8 +26,9 @@ _LONG_YEAR = len("yyyy")
 _DATE = r"(?P<date>\d{8}|\d{4}-\d{1,2}-\d{1,2}|\d{1,2}/\d{1,2}/(?:\d{4}|\d{2})|\d{1,2}-[A-Za-z]{3}-(?:\d{4}|\d{2}))"
 _TIME = r"(?P<time>\d{6}|\d{4}|\d{1,2}:\d{2}(?::\d{2})?)(?:\.\d+)?"
 _ZONE = r"(?P<zone>[A-Za-z_]+(?:/[A-Za-z_]+)*|[+-]\d{2}:?\d{2})"
-_MOMENT = re.compile(rf"{_DATE}(?:(?:\s*[;,]\s*|\s+|T){_TIME}(?:\s*{_ZONE})?)?", re.ASCII)
+_MOMENT = re.compile(rf"{_DATE}(?:(?:\s*[;,]\s*|\s+|T|(?=\d{{1,2}}:|\d{{6}}(?!\d))){_TIME}(?:\s*{_ZONE})?)?", re.ASCII)
 _SLASHED = re.compile(rb"[\"'](\d{1,2})/(\d{1,2})/(?:\d{4}|\d{2})(?!\d)")
+_LONGEST_SLASHED = len('"12/31/2026"')
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _ABBREVIATIONS: dict[str, tzinfo] = {
     "EST": timezone(timedelta(hours=-5)),
@@ -64,13 +65,21 @@ def instant_of(text: str | None, order: str = UNDECIDED) -> datetime | None:
         raise UnknownPayload("bad_time", f"{value[:40]!r} is beyond the calendar") from error
 
 
-def slash_order(content: bytes) -> str:
+def has_slashes(head: bytes) -> bool:
+    """Whether a document that begins so writes its dates with slashes; one query uses one format throughout."""
+    return _SLASHED.search(head) is not None
+
+
+def slash_order(chunks: Iterable[bytes]) -> str:
     """Which part of this document's slashed dates is the day; undecided where nothing or both is proven."""
     day_first = month_first = False
-    for match in _SLASHED.finditer(content):
-        first, second = int(match[1]), int(match[2])
-        day_first |= first > MONTHS_OF_A_YEAR
-        month_first |= second > MONTHS_OF_A_YEAR
+    rest = b""
+    for chunk in chunks:
+        for match in _SLASHED.finditer(text := rest + chunk):
+            first, second = int(match[1]), int(match[2])
+            day_first |= first > MONTHS_OF_A_YEAR
+            month_first |= second > MONTHS_OF_A_YEAR
+        rest = text[-_LONGEST_SLASHED:]
     if day_first == month_first:
         return UNDECIDED
     return DAY_FIRST if day_first else MONTH_FIRST

@@ -54,6 +54,7 @@ def trade_of(record: Record, named: Named, reversed_records: Collection[tuple[st
         position_effect=_position_effect(row),
         link_id=row.id("positionActionID") or combo_stem(row),
         source=SOURCE,
+        report_date=row.date("reportDate"),
     )
 
 

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +19,7 @@ from urllib.parse import quote, quote_plus
 
 import httpx
 
+from apex_pipeline.domain.records import Content
 from apex_pipeline.errors import BrokerRefused
 
 PHASE_SECONDS = 30.0
@@ -32,7 +33,7 @@ class Reply:
     """What a server answered, whole."""
 
     status: int
-    content: bytes
+    content: Content
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +99,13 @@ class Transport:
             try:
                 options: dict[str, Any] = {"timeout": timeout, "extensions": {"trace": cutoff.watch}}
                 with self._client.stream("GET", url, params=dict(params), **options) as response:
-                    content = _bounded(response, self.max_bytes)
-                    outcome = None if content is None else Reply(response.status_code, content)
+                    outcome = Reply(response.status_code, Content.of(_body(response, self.max_bytes)))
+            except _TooLarge:
+                outcome = None
             except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, zlib.error, OSError) as error:
                 dead = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-                outcome = Fault(self.redact(f"{type(error).__name__}: {error}"), dead)
+                name = "" if isinstance(error, zlib.error) else f"{type(error).__name__}: "
+                outcome = Fault(self.redact(f"{name}{error}"), dead)
             return Fault("the answer dripped in too slowly") if cutoff.fired else outcome
 
 
@@ -164,21 +167,23 @@ def _forms(secret: str) -> set[str]:
     return {secret, quote(secret, safe=""), quote_plus(secret)} - {""}
 
 
-def _bounded(response: httpx.Response, max_bytes: int) -> bytes | None:
-    """The decoded body, or None once it exceeds `max_bytes`; a compressed bomb is never unpacked beyond that."""
+class _TooLarge(Exception):
+    """The body is larger than a statement may be."""
+
+
+def _body(response: httpx.Response, max_bytes: int) -> Iterator[bytes]:
+    """The decoded body, until it exceeds `max_bytes`; a compressed bomb is never unpacked beyond that."""
     packed = response.headers.get("content-encoding", "identity").lower() in ("gzip", "x-gzip", "deflate")
     unpacker = zlib.decompressobj(wbits=47) if packed else None
-    parts: list[bytes] = []
     size = 0
     for chunk in response.iter_raw():
         part = unpacker.decompress(chunk, max_bytes - size + 1) if unpacker else chunk
         size += len(part)
         if size > max_bytes:
-            return None
-        parts.append(part)
+            raise _TooLarge
+        yield part
     if unpacker and not unpacker.eof:
         raise zlib.error("the compressed answer breaks off")
-    return b"".join(parts)
 
 
 def _headers() -> dict[str, str]:

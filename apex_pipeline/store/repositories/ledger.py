@@ -24,6 +24,7 @@ from apex_pipeline.store.tables import (
     INSTRUMENTS,
     ORDERS,
     QUARANTINE,
+    STATEMENT_TABLES,
     STRATEGIES,
     TRADES,
     as_row,
@@ -32,6 +33,8 @@ from apex_pipeline.store.tables import (
 
 Day = tuple[str, date]
 """An account and a business date."""
+
+_TRADES = (RecordKind.TRADES, RecordKind.PROVISIONAL)
 
 Identity = tuple[str, str, str]
 """Kind, account and key of a record."""
@@ -74,12 +77,14 @@ class NormalizeRepository:
             # The dirty marks go first: a load that commits after this line marks its days again.
             tx.execute("dirty_take", stage="normalize", **scope)
             records, rows = self._closed(tx, _known(tx.fetch("raw_slice", **scope)), normalize)
+            orders = self._orders_of(tx, records)
             written = self._write(tx, rows)
             tx.execute("multipliers_fill")
-            self._remove_stale(tx, records, rows)
+            self._remove_stale(tx, records, rows, orders)
             self._replace_drift(tx, days, rows)
+            written |= self._replace_facts(tx, days, rows)
             self._quarantine(tx, records, rows)
-            mark_changed(tx, self._broker, _touched(days, rows))
+            mark_changed(tx, self._broker, _touched(days, records, rows))
         return Written(written, len(rows.rejects))
 
     def _closed(
@@ -98,14 +103,13 @@ class NormalizeRepository:
             known = {**found, **known}
 
     def _relatives(self, tx: Transaction, relatives: Collection[Relative]) -> dict[Identity, Record]:
-        """The records of the orders that these trades belong to, and the trades themselves."""
+        """These records, and all others of the orders that they belong to."""
         found: dict[Identity, Record] = {}
-        for field in sorted({relative.field for relative in relatives}):
-            asked = [relative for relative in relatives if relative.field == field]
-            accounts = sorted({relative.account_id for relative in asked})
+        for kind, field in sorted({(relative.kind, relative.field) for relative in relatives}):
+            asked = [relative for relative in relatives if (relative.kind, relative.field) == (kind, field)]
+            scope = {"accounts": sorted({relative.account_id for relative in asked}), "kind": kind, "field": field}
             values = sorted({relative.value for relative in asked})
-            rows = tx.fetch("raw_relatives", broker=self._broker, accounts=accounts, field=field, values=values)
-            found |= _known(rows)
+            found |= _known(tx.fetch("raw_relatives", broker=self._broker, **scope, values=values))
         return found
 
     def _write(self, tx: Transaction, rows: Normalized) -> dict[str, Merged]:
@@ -120,9 +124,16 @@ class NormalizeRepository:
             BROKER_BALANCES.name: tx.merge(BROKER_BALANCES, map(as_row, rows.balances)),
         }
 
-    def _remove_stale(self, tx: Transaction, records: Sequence[Record], rows: Normalized) -> None:
-        orders = sorted({f"{self._broker}_{r.account_id}_{r.order_id}" for r in records if r.order_id})
-        trades = [record for record in records if record.kind == "trades"]
+    def _orders_of(self, tx: Transaction, records: Sequence[Record]) -> list[str]:
+        """The orders that these records belong to, and those that their trades belonged to before."""
+        known = {f"{self._broker}_{r.account_id}_{r.order_id}" for r in records if r.order_id}
+        before = tx.fetch("orders_of_trades", broker=self._broker, **_keys(r for r in records if r.kind in _TRADES))
+        return sorted(known | {row["order_uid"] for row in before})
+
+    def _remove_stale(
+        self, tx: Transaction, records: Sequence[Record], rows: Normalized, orders: Sequence[str]
+    ) -> None:
+        orders = list(orders)
         tx.execute("orders_remove_stale", processed=orders, keep=[order.order_uid for order in rows.orders])
         tx.execute("fees_remove_stale", processed=orders, keep=[fee.fee_uid for fee in rows.fees])
         tx.execute(
@@ -135,14 +146,33 @@ class NormalizeRepository:
         tx.execute(
             "trades_remove_stale",
             broker=self._broker,
-            accounts=[record.account_id for record in trades],
-            keys=[record.key for record in trades],
+            **_keys(record for record in records if record.kind in _TRADES),
             keep=[trade.trade_uid for trade in rows.trades],
+        )
+        charged = (RecordKind.FEES, RecordKind.PROVISIONAL)
+        tx.execute(
+            "fees_without_order_remove_stale",
+            broker=self._broker,
+            **_keys(record for record in records if record.kind in charged),
+            keep=[fee.fee_uid for fee in rows.fees],
+        )
+        moved = [(r.account_id, key) for r in records for key in _cash_ids(r)]
+        tx.execute(
+            "cash_remove_stale",
+            broker=self._broker,
+            accounts=[account for account, _ in moved],
+            ids=[key for _, key in moved],
+            keep=[movement.cash_uid for movement in rows.cash_movements],
         )
 
     def _replace_snapshots(self, tx: Transaction, records: Sequence[Record], rows: Normalized) -> None:
         """What the newest snapshot of a day does not hold is gone."""
-        snapshots = [r for r in records if r.kind in (RecordKind.POSITIONS, RecordKind.BALANCES)]
+        refused = {(reject.kind, reject.account_id, reject.key) for reject in rows.rejects}
+        snapshots = [
+            r
+            for r in records
+            if r.kind in (RecordKind.POSITIONS, RecordKind.BALANCES) and (r.kind, r.account_id, r.key) not in refused
+        ]
         days = _arrays([(record.account_id, record.business_date) for record in snapshots])
         names = "held_accounts", "held_dates", "held_ids"
         held = _columns([(p.account_id, p.business_date, p.broker_position_id) for p in rows.positions], *names)
@@ -157,6 +187,18 @@ class NormalizeRepository:
         words = [(d.kind, d.account_id, d.business_date, d.field, d.value) for d in drifts]
         kept = _columns(words, "kinds", "word_accounts", "word_dates", "fields", "words")
         tx.execute("drift_remove_stale", broker=self._broker, **_arrays(days), **kept)
+
+    def _replace_facts(self, tx: Transaction, days: Sequence[Day], rows: Normalized) -> dict[str, Merged]:
+        """What the statements of these days say; of other days only parts were read."""
+        own, told = set(days), rows.statements
+        facts = {
+            name: [fact for fact in getattr(told, name) if (fact.account_id, fact.business_date) in own]
+            for name in STATEMENT_TABLES
+        }
+        return {
+            name: tx.replace_days(STATEMENT_TABLES[name], map(as_row, facts[name]), self._broker, days)
+            for name in STATEMENT_TABLES
+        }
 
     def _quarantine(self, tx: Transaction, records: Sequence[Record], rows: Normalized) -> None:
         now: datetime = tx.fetch("now")[0]["now"]
@@ -258,13 +300,27 @@ def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any
     return {name: [row[number] for row in rows] for number, name in enumerate(names)}
 
 
+def _keys(records: Iterable[Record]) -> dict[str, list[str]]:
+    told = list(records)
+    return {"accounts": [record.account_id for record in told], "keys": [record.key for record in told]}
+
+
+def _cash_ids(record: Record) -> tuple[str, ...]:
+    """Ids that movements of a record can have: its own, or those of the two legs of a conversion."""
+    if record.kind is RecordKind.TRADES:
+        return f"{record.key}_BASE", f"{record.key}_QUOTE"
+    return (record.key,) if record.kind is RecordKind.CASH else ()
+
+
 def _arrays(days: Sequence[Day]) -> dict[str, Any]:
     return {"accounts": [account for account, _ in days], "dates": [day for _, day in days]}
 
 
-def _touched(days: Sequence[Day], rows: Normalized) -> set[Day]:
+def _touched(days: Sequence[Day], records: Sequence[Record], rows: Normalized) -> set[Day]:
+    """The days to look at again; what was provisional may have gone from a day on which nothing is left."""
+    provisional = {(r.account_id, r.business_date) for r in records if r.kind is RecordKind.PROVISIONAL}
     orders = {(order.account_id, order.trade_date) for order in rows.orders}
-    return {*days, *orders, *((trade.account_id, trade.trade_date) for trade in rows.trades)}
+    return {*days, *provisional, *orders, *((trade.account_id, trade.trade_date) for trade in rows.trades)}
 
 
 def mark_changed(tx: Transaction, broker: Broker, days: set[Day]) -> None:

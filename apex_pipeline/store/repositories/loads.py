@@ -1,7 +1,6 @@
 """Loads: what was asked of a broker, what came, which days are covered by it, and the raw record itself."""
 
 import hashlib
-import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,9 +10,12 @@ from typing import Any, cast
 
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import Ask, Call, Delivery, Document, Done, Record, RecordKind, Reject
-from apex_pipeline.errors import BrokerError
+from apex_pipeline.errors import BrokerError, UnknownPayload
 from apex_pipeline.store.db import Database, RawMerged, Transaction
 from apex_pipeline.store.tables import LOAD_GAPS, QUARANTINE, LoadGap, QuarantineRow, as_row, raw_table
+
+PART = 2000
+"""Records that are merged at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class LoadRepository:
         run_id = self.begin_run(ask)
         try:
             yield run_id
-        except BrokerError:
+        except (BrokerError, UnknownPayload):
             self.end_run(run_id, complete=False)
             raise
         self.end_run(run_id, complete=True)
@@ -83,8 +85,8 @@ class LoadRepository:
         with self._db.transaction() as tx:
             begun = tx.fetch("load_begin", **self._scope(run_id, call), started_at=started_at)[0]
             load_id: int = begun["load_id"]
-            self._store_documents(tx, load_id, delivery.documents)
             merged = self._store_records(tx, load_id, delivery.records, begun["finished_at"])
+            self._store_documents(tx, load_id, delivery.documents)
             self._store_rejects(tx, load_id, delivery.rejects, begun["finished_at"])
             self._store_coverage(tx, load_id, delivery)
             loaded = _loaded(load_id, merged, delivery)
@@ -149,10 +151,10 @@ class LoadRepository:
         for document in documents:
             row = tx.fetch(
                 "document_add",
-                sha256=hashlib.sha256(document.content).hexdigest(),
+                sha256=document.content.sha256,
                 media_type=document.media_type,
-                byte_size=len(document.content),
-                content=zlib.compress(document.content),
+                byte_size=document.content.size,
+                content=document.content.packed,
                 received_at=document.received_at,
             )[0]
             tx.execute(
@@ -167,21 +169,21 @@ class LoadRepository:
             )
 
     def _store_records(
-        self, tx: Transaction, load_id: int, records: Sequence[Record], fetched_at: datetime
+        self, tx: Transaction, load_id: int, records: Iterable[Record], fetched_at: datetime
     ) -> RawMerged:
+        """Merge the records part by part, so that a delivery of any size needs the memory of one part only."""
         total = RawMerged(0, 0, 0)
-        for kind in RecordKind:
-            table = raw_table(self._broker, kind)
-            for batch in _once_per_key([record for record in records if record.kind == kind]):
+        for part in _parts(records):
+            for batch in _once_per_key(part):
                 rows = [_raw_row(record, fetched_at, load_id) for record in batch]
-                total += tx.merge_raw(table, rows, self._broker, load_id)
-        tx.execute(
-            "quarantine_resolve_ingested",
-            broker=self._broker,
-            kinds=[record.kind.value for record in records],
-            accounts=[record.account_id for record in records],
-            keys=[record.key for record in records],
-        )
+                total += tx.merge_raw(raw_table(self._broker, batch[0].kind), rows, self._broker, load_id)
+            tx.execute(
+                "quarantine_resolve_ingested",
+                broker=self._broker,
+                kinds=[part[0].kind.value] * len(part),
+                accounts=[record.account_id for record in part],
+                keys=[record.key for record in part],
+            )
         return total
 
     def _store_rejects(self, tx: Transaction, load_id: int, rejects: Sequence[Reject], seen_at: datetime) -> None:
@@ -268,6 +270,17 @@ def _quarantine_uid(stage: str, broker: Broker, reject: Reject) -> str:
     return "Q_" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:24]
 
 
+def _parts(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """The records as lists of one kind, none longer than `PART`."""
+    waiting: dict[RecordKind, list[Record]] = {}
+    for record in records:
+        own = waiting.setdefault(record.kind, [])
+        own.append(record)
+        if len(own) >= PART:
+            yield waiting.pop(record.kind)
+    yield from waiting.values()
+
+
 def _once_per_key(records: Sequence[Record]) -> Iterator[list[Record]]:
     """Split records so that each part holds a key once, older versions in earlier parts."""
     epoch = datetime.min.replace(tzinfo=UTC)
@@ -301,7 +314,7 @@ def _raw_row(record: Record, fetched_at: datetime, load_id: int) -> dict[str, An
 def _loaded(load_id: int, merged: RawMerged, delivery: Delivery) -> Loaded:
     return Loaded(
         load_id=load_id,
-        records=len(delivery.records) + len(delivery.rejects),
+        records=merged.told + len(delivery.rejects),
         new_versions=merged.new_versions,
         unchanged=merged.unchanged,
         superseded=merged.superseded,

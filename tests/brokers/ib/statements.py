@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from xml.sax.saxutils import quoteattr
 
-from apex_pipeline.brokers.ib.delivery import deliver
+from apex_pipeline.brokers.ib.delivery import FlexDelivery
 from apex_pipeline.brokers.ib.flex_client import Window
 from apex_pipeline.brokers.ib.normalize import normalize
-from apex_pipeline.domain.records import Delivery, Normalized, Record
+from apex_pipeline.domain.records import Content, Delivery, Normalized, Record, WholeDelivery
 
 ACCOUNT = "U1000001"
 RECEIVED = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -65,9 +65,15 @@ def of_rows(*rows: str) -> bytes:
     return document(statement("".join(rows)))
 
 
-def delivered(content: bytes, asked: Window | None = None) -> Delivery:
-    """The delivery of a document."""
-    return deliver(content, {}, RECEIVED, asked)
+def delivered(content: bytes, asked: Window | None = None, received: datetime = RECEIVED) -> WholeDelivery:
+    """The delivery of a document, read to its end."""
+    return whole(FlexDelivery(Content.of((content,)), {}, received, asked))
+
+
+def whole(delivery: Delivery) -> WholeDelivery:
+    """The delivery at hand, as if it were small; without what it says about the query itself."""
+    told = [record for record in delivery.records if record.payload.get("_section") != "_query"]
+    return WholeDelivery(delivery.documents, told, delivery.rejects, delivery.covered, delivery.notes)
 
 
 def records_of(*rows: str) -> list[Record]:
