@@ -32,5 +32,8 @@ check: setup
 bench: setup
 	@$(BIN)/python -m bench $(BENCH)
 
-faults e2e: setup
+faults: setup
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
+
+e2e: setup
 	@echo "make $@ comes with a later issue; nothing was run" >&2; exit 1

@@ -21,6 +21,7 @@ from psycopg2 import sql
 from apex_pipeline.errors import ConfigError, StorageError
 from apex_pipeline.store.connection import connect, reason, where
 from apex_pipeline.store.copy_text import copy_text, to_json
+from apex_pipeline.store.merging import keep_older_statement, merge_raw_statement, merge_statement, removal_statement
 from apex_pipeline.store.tables import Table
 
 Row = dict[str, Any]
@@ -208,7 +209,10 @@ class Transaction:
         self._cursor.execute(text)
 
     def stage(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> int:
-        """COPY rows to the temporary table `staged`, shaped as `table`; returns their number."""
+        """COPY rows to the temporary table `staged`, shaped as `table`; returns their number. None make no table."""
+        buffer, count = copy_text(table.columns, rows)
+        if not count:
+            return 0
         self._cursor.execute("DROP TABLE IF EXISTS staged")
         columns = [sql.Identifier(column) for column in table.columns]
         self._cursor.execute(
@@ -216,7 +220,6 @@ class Transaction:
                 sql.SQL(", ").join(columns), sql.Identifier(table.name)
             )
         )
-        buffer, count = copy_text(table.columns, rows)
         self._cursor.copy_expert("COPY staged FROM STDIN", buffer)
         return count
 
@@ -225,7 +228,7 @@ class Transaction:
         return self._merge_staged(table) if self.stage(table, rows) else Merged(0, 0)
 
     def _merge_staged(self, table: Table) -> Merged:
-        self._cursor.execute(_merge_statement(table))
+        self._cursor.execute(merge_statement(table))
         outcome = [dict(row) for row in self._cursor.fetchall()]
         inserted = sum(1 for row in outcome if row["inserted"])
         return Merged(inserted, len(outcome) - inserted)
@@ -235,18 +238,9 @@ class Transaction:
     ) -> Merged:
         """Make these the only rows of an account-day of `table`, which names broker, account_id and business_date."""
         staged = self.stage(table, rows)
-        self._cursor.execute(
-            sql.SQL(
-                "DELETE FROM {name} t "
-                "USING unnest(%(accounts)s::text[], %(dates)s::date[]) AS day (account_id, on_date) "
-                "WHERE t.broker = %(broker)s AND t.account_id = day.account_id AND t.business_date = day.on_date "
-                "AND NOT EXISTS (SELECT FROM staged s WHERE ({same}))"
-            ).format(
-                name=sql.Identifier(table.name),
-                same=sql.SQL(" AND ").join(sql.SQL("s.{0} = t.{0}").format(sql.Identifier(key)) for key in table.key),
-            ),
-            {"broker": broker, "accounts": [account for account, _ in days], "dates": [day for _, day in days]},
-        )
+        accounts, dates = [account for account, _ in days], [day for _, day in days]
+        removal = removal_statement(table, all_rows=not staged)
+        self._cursor.execute(removal, {"broker": broker, "accounts": accounts, "dates": dates})
         removed = self._cursor.rowcount
         return self._merge_staged(table) + Merged(0, 0, removed) if staged else Merged(0, 0, removed)
 
@@ -266,78 +260,12 @@ class Transaction:
         The days of changed records become dirty for normalization in the same transaction.
         """
         staged = self.stage(table, rows)
-        self._cursor.execute(_keep_older_statement(table))
+        self._cursor.execute(keep_older_statement(table))
         superseded = self._cursor.rowcount
-        self._cursor.execute(_merge_raw_statement(table), {"broker": broker, "load_id": load_id})
+        self._cursor.execute(merge_raw_statement(table), {"broker": broker, "load_id": load_id})
         new = next(iter((self._cursor.fetchone() or {"changed": 0}).values()))
         return RawMerged(new, staged - superseded - new, superseded)
 
 
 def _adapted(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: to_json(value) if isinstance(value, dict) else value for name, value in params.items()}
-
-
-def _merged_value(table: Table, column: str) -> sql.SQL:
-    if column in table.keep_first:
-        return sql.SQL("{t}.{c}")
-    return sql.SQL("COALESCE(EXCLUDED.{c}, {t}.{c})" if column in table.keep_known else "EXCLUDED.{c}")
-
-
-@cache
-def _keep_older_statement(table: Table) -> sql.Composed:
-    """Records that differ from a version the broker wrote later go straight to the history."""
-    return sql.SQL(
-        "INSERT INTO raw_versions (table_name, account_id, record_key, business_date, payload, fetched_at, "
-        "generated_at, load_id, superseded_at) "
-        "SELECT {literal}, s.account_id, s.record_key, s.business_date, s.payload, s.fetched_at, s.generated_at, "
-        "s.load_id, s.fetched_at FROM staged s JOIN {name} t USING (account_id, record_key) "
-        "WHERE s.generated_at < t.generated_at AND s.payload IS DISTINCT FROM t.payload AND NOT EXISTS ("
-        "SELECT FROM raw_versions v WHERE v.table_name = {literal} AND v.account_id = s.account_id "
-        "AND v.record_key = s.record_key AND v.payload = s.payload AND v.generated_at = s.generated_at)"
-    ).format(name=sql.Identifier(table.name), literal=sql.Literal(table.name))
-
-
-@cache
-def _merge_raw_statement(table: Table) -> sql.Composed:
-    """The guarded merge of raw records; an equal record with a later date of writing only moves that date.
-
-    That move matters: without it a statement written between the two would win over the later one.
-    """
-    return sql.SQL(
-        "WITH merged AS ("
-        "INSERT INTO {name} AS t (account_id, record_key, order_id, business_date, payload, fetched_at, generated_at, "
-        "load_id) SELECT account_id, record_key, order_id, business_date, payload, fetched_at, generated_at, load_id "
-        "FROM staged ORDER BY account_id, record_key "
-        "ON CONFLICT (account_id, record_key) DO UPDATE SET order_id = EXCLUDED.order_id, "
-        "business_date = EXCLUDED.business_date, payload = EXCLUDED.payload, generated_at = EXCLUDED.generated_at, "
-        "fetched_at = CASE WHEN t.payload = EXCLUDED.payload THEN t.fetched_at ELSE EXCLUDED.fetched_at END, "
-        "load_id = CASE WHEN t.payload = EXCLUDED.payload THEN t.load_id ELSE EXCLUDED.load_id END "
-        "WHERE (t.payload <> EXCLUDED.payload AND (EXCLUDED.generated_at < t.generated_at) IS NOT TRUE) "
-        "OR EXCLUDED.generated_at > t.generated_at "
-        "RETURNING account_id, business_date, load_id), "
-        "dirtied AS (INSERT INTO dirty_days (stage, broker, account_id, business_date) "
-        "SELECT DISTINCT 'normalize', %(broker)s, account_id, business_date FROM merged "
-        "WHERE load_id = %(load_id)s ON CONFLICT DO NOTHING) "
-        "SELECT count(*) AS changed FROM merged WHERE load_id = %(load_id)s"
-    ).format(name=sql.Identifier(table.name))
-
-
-@cache
-def _merge_statement(table: Table) -> sql.Composed:
-    """INSERT … ON CONFLICT DO UPDATE … WHERE a column differs, returning whether each row was new."""
-    name = sql.Identifier(table.name)
-    columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
-    key = sql.SQL(", ").join(map(sql.Identifier, table.key))
-    others = [column for column in table.columns if column not in table.key]
-    values = {column: _merged_value(table, column).format(c=sql.Identifier(column), t=name) for column in others}
-    assign = sql.SQL(", ").join(
-        sql.SQL("{} = {}").format(sql.Identifier(column), value) for column, value in values.items()
-    )
-    told = [column for column in others if column not in table.quiet]
-    current = sql.SQL(", ").join(sql.SQL("{}.{}").format(name, sql.Identifier(column)) for column in told)
-    new = sql.SQL(", ").join(values[column] for column in told)
-    return sql.SQL(
-        "INSERT INTO {name} ({columns}) SELECT DISTINCT ON ({key}) {columns} FROM staged ORDER BY {key} "
-        "ON CONFLICT ({key}) DO UPDATE SET {assign} WHERE ({current}) IS DISTINCT FROM ({new}) "
-        "RETURNING (xmax = 0) AS inserted"
-    ).format(name=name, columns=columns, key=key, assign=assign, current=current, new=new)

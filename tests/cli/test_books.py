@@ -115,6 +115,7 @@ def test_one_wrong_digit_anywhere_is_seen(db: Database, tmp_path: Path, broken: 
     assert differences(db.url, Wanted(replace_orders(one, lambda order: _broken(order, broken)), Style()))
 
 
+@pytest.mark.slow
 def test_the_command_tells_what_arrived_and_finds_nothing_new_the_second_time(apex: Apex, database_url: str) -> None:
     one = book(SEED + 2, SIZE, datetime.now(UTC).replace(microsecond=0), DAYS)
     one.orders = [order for order in one.orders if exchange_date(order.contract.market, order.created) >= one.first]

@@ -105,6 +105,7 @@ def busiest_window(times: list[float]) -> int:
     return max(sum(start <= at < start + WINDOW for at in times) for start in times)
 
 
+@pytest.mark.slow
 def test_three_loads_at_once_keep_the_limit_and_end_where_one_does(
     with_simulator: Apex, opend_simulator: OpenDSimulator, scenario: Scenario, database_url: str, other_url: str
 ) -> None:
