@@ -66,9 +66,12 @@ def test_two_different_bookings_of_one_id_do_not_become_one() -> None:
 
 def test_a_sum_of_bookings_that_does_not_say_so_is_not_booked() -> None:
     told = {"tag": "CashTransaction", "type": "Dividends", "amount": "10", "reportDate": "20260304"}
-    content = document(statement(row({}, transactionID="1", **told) + row({}, **told), section="CashTransactions"))
+    both = row({}, transactionID="1", **told) + row({}, transactionID="", **told)
+    content = document(statement(both, section="CashTransactions"))
     assert [item.key for item in delivered(content).records] == ["1"]
     assert [item.reason_code for item in delivered(content).rejects] == ["missing_transactionID"]
+    older = document(statement(row({}, **told), section="CashTransactions"))
+    assert len(list(delivered(older).records)) == 1, "statements of old had no ids at all"
 
 
 def test_an_account_without_positions_is_flat_although_another_one_holds_some() -> None:

@@ -172,9 +172,10 @@ def test_categories_that_load_without_an_asset_class_of_their_own_are_told() -> 
 
 
 def samples() -> list[Path]:
-    """Public sample statements, where a folder with them is named."""
+    """Public sample statements that IB wrote, where a folder with them is named."""
     folder = os.environ.get("APEX_SAMPLES", "")
-    return sorted(Path(folder, "flex").glob("*.xml")) if folder else []
+    found = sorted(Path(folder, "flex").glob("*.xml")) if folder else []
+    return [path for path in found if not path.name.startswith(("invented_", "malformed_"))]
 
 
 def readable(path: Path) -> WholeDelivery | None:

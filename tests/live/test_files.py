@@ -121,7 +121,7 @@ def test_a_history_on_disk_is_loaded_to_the_last_order(
     assert not any(result.uncovered.values())
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(more, marks=pytest.mark.slow) for more in (2, 3))])
 def test_any_order_of_overlapping_files_ends_in_the_same_rows(
     database_url: str, other_url: str, tmp_path: Path, statements: Sequence[bytes], seed: int
 ) -> None:

@@ -136,6 +136,7 @@ def test_a_run_of_a_code_server_that_is_gone_does_not_hold_up_the_next_one(place
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.slow
 def test_a_load_that_is_killed_again_and_again_ends_like_an_undisturbed_one(
     place: Place, server_url: str, scenario: Scenario, tmp_path: Path
 ) -> None:

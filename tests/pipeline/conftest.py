@@ -24,7 +24,7 @@ from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import Ask, LoadScope
 from apex_pipeline.extraction import Ingested
 from apex_pipeline.pipeline import Reconciled, classify_strategies, end_options, ingest, normalize, reconcile_days
-from apex_pipeline.store.db import Database
+from apex_pipeline.store.db import Database, database_name
 from apex_pipeline.store.tables import RAW_KINDS, STATEMENT_TABLES, raw_table
 from tests.conftest import _database as clone  # pyright: ignore[reportPrivateUsage]  # the recipe of `database_url`
 from tests.store.rows import query
@@ -207,11 +207,25 @@ def world(stage: Stage, scenario: Scenario, database_url: str) -> World:
     return stage.world(scenario, database_url)
 
 
+@pytest.fixture(scope="session")
+def loaded_once(
+    server_url: str, template: str, scenario: Scenario, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The name of a database that the whole scenario has been loaded into."""
+    databases = clone(server_url, template)
+    url = next(databases)
+    with ExitStack() as stack:
+        stage = Stage(stack, tmp_path_factory.mktemp("loaded"))
+        stage.world(scenario, url).run()
+    yield database_name(url)
+    next(databases, None)
+
+
 @pytest.fixture
-def loaded(world: World) -> World:
-    """A world whose whole scenario has been loaded once."""
-    world.run()
-    return world
+def loaded(stage: Stage, scenario: Scenario, server_url: str, loaded_once: str) -> Iterator[World]:
+    """A world whose whole scenario has been loaded once, in a database of this test's own."""
+    for url in clone(server_url, loaded_once):
+        yield stage.world(scenario, url)
 
 
 @pytest.fixture

@@ -148,7 +148,9 @@ def day_of(told: dict[str, str]) -> date:
     return datetime.strptime(told.get("tradeDate", f"{FIRST:%Y%m%d}"), "%Y%m%d").replace(tzinfo=UTC).date()
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if number else ()) for number, name in enumerate(STORIES)]
+)
 @settings(
     max_examples=5,
     deadline=None,

@@ -66,7 +66,7 @@ class FlexDelivery:
                 ready.clear()
         except UnknownPayload as error:
             raise self.refused(error) from None
-        if not (self.days or self.rejects):
+        if not (self.days or self.rejects or any(told.window for told in self.told)):
             raise self.refused(UnknownPayload("nothing", "; ".join(self.notes) or "it holds nothing to load"))
 
     @property
@@ -152,9 +152,9 @@ def _notes(reader: FlexReader, collector: Collector) -> Iterator[str]:
     if any(count.strip() != str(len(collector.told)) for count in declared[:1]):
         yield f"the document declares {declared[0]!r} statements and holds {len(collector.told)}; all were read"
     yield from _unknown_parts(collector)
-    if collector.without_id:
+    if collector.keys.without_id:
         yield (
-            f"{collector.without_id} rows have no transactionID or ibOrderID and are kept by their content: "
+            f"{collector.keys.without_id} rows have no transactionID or ibOrderID and are kept by their content: "
             "add these fields to the Flex query"
         )
     for told in collector.told:

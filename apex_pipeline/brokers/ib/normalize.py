@@ -1,4 +1,4 @@
-"""Records to rows: the one function that knows how Flex trades, orders and fees belong together. Pure."""
+"""Records to rows: how trades, orders, fees, other sections and what was told before them belong together. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,12 +12,13 @@ from apex_pipeline.brokers.ib.links import linked
 from apex_pipeline.brokers.ib.orders import Execution, orders_of
 from apex_pipeline.brokers.ib.provisional import TWS, confirmations_of, provisional_rows
 from apex_pipeline.brokers.ib.reversals import check_original, relatives_of, reversed_records
+from apex_pipeline.brokers.ib.rows import reject_of
 from apex_pipeline.brokers.ib.statement_facts import add_sections
 from apex_pipeline.brokers.ib.symbols import instrument_of
 from apex_pipeline.brokers.ib.trades import order_uid, trade_of, uid_of_transaction
 from apex_pipeline.brokers.ib.tws_snapshots import tws_balances, tws_instruments, tws_positions
 from apex_pipeline.domain.models import Instrument
-from apex_pipeline.domain.records import Normalized, Record, RecordKind, Reject
+from apex_pipeline.domain.records import Normalized, Record, RecordKind
 from apex_pipeline.errors import UnknownPayload
 
 
@@ -73,7 +74,7 @@ def _executions(records: Sequence[Record], result: Normalized) -> list[Execution
             if trade.effective and standing.setdefault(trade.trade_uid, record) is not record:
                 raise _repeated(record, standing[trade.trade_uid])
         except UnknownPayload as error:
-            result.rejects.append(_reject(record, error))
+            result.rejects.append(reject_of(record, error))
             continue
         if trade.trade_uid in made:  # one of the two was taken back, so each is a row of its own
             trade = replace(trade, trade_uid=uid_of_transaction(record))
@@ -95,7 +96,7 @@ def _fees(records: Sequence[Record], result: Normalized) -> None:
         try:
             fees = list(fees_of(record, parts))
         except UnknownPayload as error:
-            result.rejects.append(_reject(record, error))
+            result.rejects.append(reject_of(record, error))
             continue
         own = uids.get((record.account_id, record.key))
         result.fees.extend(replace(fee, trade_uid=own) if own and fee.trade_uid else fee for fee in fees)
@@ -128,7 +129,7 @@ def _add_snapshots(records: Sequence[Record], result: Normalized) -> None:
         try:
             _add_snapshot(item, result)
         except UnknownPayload as error:
-            result.rejects.append(_reject(item, error))
+            result.rejects.append(reject_of(item, error))
 
 
 def _add_snapshot(record: Record, result: Normalized) -> None:
@@ -138,15 +139,3 @@ def _add_snapshot(record: Record, result: Normalized) -> None:
     result.positions.extend(tws_positions(record))
     named = {instrument.symbol for instrument in result.instruments}
     result.instruments.extend(one for one in tws_instruments(record) if one.symbol not in named)
-
-
-def _reject(record: Record, error: UnknownPayload) -> Reject:
-    return Reject(
-        record.kind,
-        record.account_id,
-        record.key,
-        record.business_date,
-        error.reason_code,
-        str(error),
-        record.payload,
-    )

@@ -14,11 +14,12 @@ from apex_pipeline.brokers.ib.fees import fees_of
 from apex_pipeline.brokers.ib.identity import execution_root
 from apex_pipeline.brokers.ib.orders import Execution, orders_of
 from apex_pipeline.brokers.ib.reversals import reversed_records
+from apex_pipeline.brokers.ib.rows import reject_of
 from apex_pipeline.brokers.ib.symbols import instrument_of
 from apex_pipeline.brokers.ib.trades import is_cancel, trade_of
 from apex_pipeline.brokers.ib.tws_contract import flex_words, number
 from apex_pipeline.domain.models import Instrument, Side
-from apex_pipeline.domain.records import Normalized, Record, RecordKind, Reject, Relative
+from apex_pipeline.domain.records import Normalized, Record, RecordKind, Relative
 from apex_pipeline.errors import UnknownPayload
 
 TWS, CONFIRMATION = "TWS", "TCF"
@@ -200,7 +201,7 @@ def _add(result: Normalized, candidates: Iterable[_Candidate], source: str) -> N
             executions.append(_execution(item, taken_back, source, instruments))
             result.fees.extend(fee for record in item.fees for fee in fees_of(record))
         except UnknownPayload as error:
-            result.rejects.append(_reject(item.source, error))
+            result.rejects.append(reject_of(item.source, error))
     result.trades.extend(item.trade for item in executions)
     result.orders.extend(replace(order, source=source) for order in orders_of(executions, {}))
     result.instruments.extend(instruments.values())
@@ -223,15 +224,3 @@ def _execution(
     told = replace(named.instrument, exchange=None) if source == TWS else named.instrument
     instruments[told.symbol] = told
     return Execution(trade, item.record)
-
-
-def _reject(record: Record, error: UnknownPayload) -> Reject:
-    return Reject(
-        record.kind,
-        record.account_id,
-        record.key,
-        record.business_date,
-        error.reason_code,
-        str(error),
-        record.payload,
-    )

@@ -5,7 +5,6 @@ record of its own or a place in its section's snapshot. Payloads are the attribu
 underscore are ours.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
@@ -14,16 +13,15 @@ from typing import Any
 from apex_pipeline.brokers.ib import layout
 from apex_pipeline.brokers.ib.flex import Statement
 from apex_pipeline.brokers.ib.identity import (
-    content_hash,
     day_of,
     execution_root,
     id_of,
     is_summary,
     level_of,
-    own_key,
     text_of,
     window_subject,
 )
+from apex_pipeline.brokers.ib.row_keys import RowKeys
 from apex_pipeline.brokers.ib.snapshots import query_record, snapshot_records
 from apex_pipeline.brokers.ib.times import UNDECIDED, date_of
 from apex_pipeline.brokers.ib.told import DATES_MARK, FROM, SECTION, TAG, TO, Stamp, Told, begun
@@ -70,7 +68,7 @@ class Collector:
     ready: list[Record] = field(default_factory=list[Record])
     rejects: list[Reject] = field(default_factory=list[Reject])
     told: list[Told] = field(default_factory=list[Told])
-    without_id: int = 0
+    keys: RowKeys = field(default_factory=RowKeys)
     query: dict[str, str] = field(default_factory=dict[str, str])
     _now: Told = field(init=False, repr=False)
     _section: str = ""
@@ -82,8 +80,6 @@ class Collector:
     _accounts: dict[str | None, str] = field(default_factory=dict["str | None", str])
     _days: dict[str, date] = field(default_factory=dict[str, date])
     _snapshots: dict[str, list[dict[str, str]]] = field(default_factory=dict[str, "list[dict[str, str]]"])
-    _told: dict[tuple[str, str, str | None], int] = field(default_factory=dict["tuple[str, str, str | None]", int])
-    _seen: Counter[str] = field(default_factory=Counter[str])
 
     # what the reader calls ---------------------------------------------------------------------------------------
 
@@ -96,8 +92,8 @@ class Collector:
         self._now = begun(statement, self.order, self.stamp)
         self.told.append(self._now)
         self._snapshots.clear()
-        self._seen.clear()
-        self._told.clear()
+        self.keys.order = self.order
+        self.keys.begin(statement.account_id)
         self._accounts.clear()
 
     def section(self, name: str, attributes: dict[str, str]) -> None:
@@ -147,7 +143,7 @@ class Collector:
             self._execution(attributes)
         elif tag == "Order" or (tag == "Trade" and level_of(attributes) == "ORDER"):
             self._now.orders += 1
-            key = id_of(attributes, "ibOrderID") or self._kept_by_content(tag, attributes)
+            key = id_of(attributes, "ibOrderID") or self.keys.of_fact(self._section, tag, attributes)
             self._add(
                 RecordKind.ORDERS, key, self._trade_day(attributes), attributes, order_id=id_of(attributes, "ibOrderID")
             )
@@ -158,7 +154,7 @@ class Collector:
         """The row that matters most and comes most often: nothing here asks twice or calls what it can do without."""
         told, now = attributes.get, self._now
         day = self._days.get(told("tradeDate", "")) or self._trade_day(attributes)
-        key = _own_id(attributes, "transactionID") or self._kept_by_content("Trade", attributes)
+        key = _own_id(attributes, "transactionID") or self.keys.of_fact(self._section, "Trade", attributes)
         account = self._accounts.get(told("accountId")) or self._account(attributes)
         payload: dict[str, Any] = attributes
         if self.order:
@@ -189,21 +185,22 @@ class Collector:
     def _other(self, tag: str, attributes: dict[str, str]) -> None:
         self._count(tag, attributes)
         if self._section == "CashTransactions" and level_of(attributes) != "SUMMARY":
-            key = self._cash_key(tag, attributes)
+            key = self.keys.of_booking(self._section, tag, attributes)
             self._add(RecordKind.CASH, key, self._day(attributes, layout.CASH_DAYS), attributes)
         elif tag == _LOT and self._section in _TRADES:
             self._snapshots.setdefault(_LOT, []).append({**attributes, TAG: tag})
         elif tag == "TradeConfirm" and level_of(attributes) in _EXECUTIONS:
-            own = id_of(attributes, "execID") or id_of(attributes, "tradeID") or self._hash_key(tag, attributes)
-            marked: dict[str, Any] = {
-                SECTION: self._section,
-                TAG: tag,
-                "_root": execution_root(id_of(attributes, "execID") or ""),
-            }
-            day, order_id = self._trade_day(attributes), id_of(attributes, "orderID")
-            self._add(RecordKind.PROVISIONAL, f"confirm:{own}", day, attributes, order_id=order_id, marks=marked)
+            self._confirmation(tag, attributes)
         else:
             self._section_row(tag, attributes)
+
+    def _confirmation(self, tag: str, attributes: dict[str, str]) -> None:
+        """An execution that a statement has yet to confirm."""
+        execution, day = id_of(attributes, "execID"), self._trade_day(attributes)
+        own = execution or id_of(attributes, "tradeID") or self.keys.by_content(self._section, tag, attributes)
+        marks = {**self._marks(tag), "_root": execution_root(execution or "")}
+        order_id = id_of(attributes, "orderID")
+        self._add(RecordKind.PROVISIONAL, f"confirm:{own}", day, attributes, order_id=order_id, marks=marks)
 
     def _section_row(self, tag: str, attributes: dict[str, str]) -> None:
         """A row of its own, or one that belongs to the days of its statement."""
@@ -212,7 +209,7 @@ class Collector:
         if not master and (day is None or is_summary(self._section, tag, attributes)):
             self._window_row(tag, attributes)
             return
-        key = self._section_key(tag, attributes)
+        key = self.keys.of_row(self._section, tag, attributes)
         day = day or self._day(attributes, ())
         self._add(RecordKind.SECTIONS, key, day, attributes, marks=self._marks(tag))
 
@@ -221,17 +218,9 @@ class Collector:
         day = self._now.last_day or self._day(attributes, layout.DAYS)
         first = self._now.first_day(day)
         subject = window_subject(tag, attributes)
-        key = f"{self._section}/{first}/{day}/{subject}#{self._number(f'{self._section}/{subject}')}"
+        key = f"{self._section}/{first}/{day}/{subject}#{self.keys.number(f'{self._section}/{subject}')}"
         marks = {**self._marks(tag), FROM: first.isoformat(), TO: day.isoformat()}
         self._add(RecordKind.SECTIONS, key, day, attributes, marks=marks)
-
-    def _section_key(self, tag: str, attributes: dict[str, str]) -> str:
-        own = own_key(self._section, attributes, self.order)
-        if own is None:
-            return f"{self._section}/{tag}/{self._hash_key(tag, attributes)}"
-        if self._section in layout.SINGLE:
-            return f"{self._section}/{own}"
-        return f"{self._section}/{own}#{self._number(f'{self._section}/{own}')}"
 
     # records -----------------------------------------------------------------------------------------------------
 
@@ -279,22 +268,9 @@ class Collector:
             day = day_of(attributes, _TRADE_DAYS, self.order)
         except UnknownPayload:
             day = None
-        key = self._reject_key(kind, attributes)
+        key = self.keys.of_reject(kind, self._section, attributes)
         account = text_of(attributes, "accountId") or self._now.statement.account_id or None
         return Reject(kind, account, key, day, error.reason_code, str(error), dict(attributes))
-
-    def _reject_key(self, kind: RecordKind, attributes: dict[str, str]) -> str | None:
-        """The key that the record would have, so that a readable version settles the reject; None where it has none."""
-        if kind is RecordKind.PROVISIONAL:
-            own = id_of(attributes, "execID") or id_of(attributes, "tradeID")
-            return f"confirm:{own}" if own else None
-        if kind is not RecordKind.SECTIONS:
-            return id_of(attributes, "ibOrderID" if kind is RecordKind.ORDERS else "transactionID")
-        try:
-            own = own_key(self._section, attributes, self.order)
-        except UnknownPayload:
-            return None
-        return own and f"{self._section}/{own}{'' if self._section in layout.SINGLE else '#1'}"
 
     # parts of a record -------------------------------------------------------------------------------------------
 
@@ -324,35 +300,6 @@ class Collector:
         if day is None:
             raise UnknownPayload("missing_date", "neither the row nor its statement names a day")
         return day
-
-    def _kept_by_content(self, tag: str, attributes: dict[str, str]) -> str:
-        self.without_id += 1
-        return self._hash_key(tag, attributes)
-
-    def _hash_key(self, tag: str, attributes: dict[str, str]) -> str:
-        digest = content_hash(tag, attributes, self._now.statement.account_id)
-        return f"H{digest}-{self._number(f'{self._section}/{tag}/{digest}')}"
-
-    def _cash_key(self, tag: str, attributes: dict[str, str]) -> str:
-        key = id_of(attributes, "transactionID")
-        if key:
-            self._check_repeated(RecordKind.CASH, key, attributes)
-            return key
-        if not level_of(attributes):
-            reason = "the booking may be a sum of others: add transactionID and levelOfDetail to the query"
-            raise UnknownPayload("missing_transactionID", reason)
-        return self._kept_by_content(tag, attributes)
-
-    def _check_repeated(self, kind: RecordKind, key: str, attributes: dict[str, str]) -> None:
-        """Nothing, or UnknownPayload: two different rows of one statement must not become one."""
-        told = hash(tuple(attributes.values()))
-        if self._told.setdefault((kind, key, attributes.get("accountId")), told) != told:
-            raise UnknownPayload("repeated_transactionID", f"the statement tells two different rows of {key}")
-
-    def _number(self, identity: str) -> int:
-        """Equal rows of one statement are told apart by their number."""
-        self._seen[identity] += 1
-        return self._seen[identity]
 
 
 def _own_id(attributes: dict[str, str], name: str) -> str | None:

@@ -6,7 +6,6 @@ One unreadable row becomes a reject and never takes the other rows of its snapsh
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
 
 from apex_pipeline.brokers.ib.attributes import Attributes
 from apex_pipeline.brokers.ib.section_words import TAGS
@@ -88,7 +87,7 @@ def read_each(record: Record, read: Callable[[Row], None], rejects: list[Reject]
             read(row)
         except UnknownPayload as error:
             if record.kind is RecordKind.CASH or not _lacks_field(row, error):
-                rejects.append(reject_of(row, error))
+                rejects.append(reject_of_row(row, error))
 
 
 def _lacks_field(row: Row, error: UnknownPayload) -> bool:
@@ -97,11 +96,13 @@ def _lacks_field(row: Row, error: UnknownPayload) -> bool:
     return bool(missing) and name not in row.told.payload
 
 
-def reject_of(row: Row, error: UnknownPayload) -> Reject:
+def reject_of_row(row: Row, error: UnknownPayload) -> Reject:
     """The row as a reject, under a key of its own where it is one of several."""
-    record = row.record
-    key = record.key if row.number is None else f"{record.key}#{row.number}"
-    payload: dict[str, Any] = record.payload
-    return Reject(
-        record.kind, record.account_id, key, record.business_date, error.reason_code, str(error), payload
-    )  # fmt: skip
+    reject = reject_of(row.record, error)
+    return reject if row.number is None else replace(reject, key=f"{reject.key}#{row.number}")
+
+
+def reject_of(record: Record, error: UnknownPayload) -> Reject:
+    """The record as a reject, with the reason why it cannot be read."""
+    kind, account, key, day = record.kind, record.account_id, record.key, record.business_date
+    return Reject(kind, account, key, day, error.reason_code, str(error), record.payload)

@@ -11,7 +11,7 @@ from apex_pipeline.brokers.ib.fee_parts import check_part
 from apex_pipeline.brokers.ib.figures import FIGURE_SECTIONS, FIGURE_TAGS, figures_of
 from apex_pipeline.brokers.ib.positions import positions_of
 from apex_pipeline.brokers.ib.query import gaps_of
-from apex_pipeline.brokers.ib.rows import Row, read_each, reject_of, rows_of, section_of
+from apex_pipeline.brokers.ib.rows import Row, read_each, reject_of, section_of
 from apex_pipeline.brokers.ib.securities import Instruments, is_placed, named, without_name
 from apex_pipeline.brokers.ib.symbols import Named
 from apex_pipeline.brokers.ib.told import QUERY
@@ -50,8 +50,7 @@ def _add_conversions(trades: Iterable[Record], result: Normalized) -> None:
         try:
             result.cash_movements.extend(list(conversion_legs(record)))
         except UnknownPayload as error:
-            reject = reject_of(next(rows_of(record)), error)
-            result.rejects.append(replace(reject, key=f"{record.key}#cash"))
+            result.rejects.append(replace(reject_of(record, error), key=f"{record.key}#cash"))
 
 
 @dataclass(slots=True)
