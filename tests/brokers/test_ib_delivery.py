@@ -82,6 +82,13 @@ def test_an_account_without_positions_is_flat_although_another_one_holds_some() 
     assert (set(told), told[ACCOUNT]) == ({ACCOUNT, "U1000001F"}, [])
 
 
+def test_a_statement_does_not_speak_of_the_positions_of_another_account() -> None:
+    held = row({}, tag="OpenPosition", accountId=ACCOUNT, symbol="SPY", position="1", reportDate="20260306")
+    trades = f"{row(accountId='U9')}</Trades><OpenPositions>{held}</OpenPositions><Trades>"
+    records = delivered(document(statement(trades))).records
+    assert {r.account_id for r in records if r.kind is RecordKind.POSITIONS} == {ACCOUNT}
+
+
 def test_a_rejected_row_of_a_section_has_the_key_that_its_record_would_have() -> None:
     action = {"tag": "CorporateAction", "transactionID": "55", "reportDate": "2026-02-30"}
     body = document(statement(row({}, **action), section="CorporateActions"))

@@ -16,12 +16,13 @@ def snapshot_records(
 ) -> Iterator[Record]:
     """One record for each account and day of `days`.
 
-    An account of the statement without rows has an empty snapshot of the last day, so that what is gone is gone; but
-    not of lots, which no section of their own tells to be all.
+    The account of the statement, and its segments that the statement tells of, have an empty snapshot of the last day
+    where there are no rows, so that what is gone is gone; but not of lots, which no section tells to be all.
     """
-    rule, last = layout.SNAPSHOTS[section], told.last_day
-    accounts = {told.statement.account_id, *(account for account, _ in told.records)} - {"", *(a for a, _ in days)}
-    empty = {(account, last): list[Row]() for account in sorted(accounts) if last and not rule.section}
+    rule, own, last = layout.SNAPSHOTS[section], told.statement.account_id, told.last_day
+    segments = {account for account, _ in told.records if own and account.startswith(own)}  # U1234567F holds futures
+    without = {own, *segments} - {"", *(account for account, _ in days)}
+    empty = {(account, last): list[Row]() for account in sorted(without) if last and not rule.section}
     found = {**days, **empty}
     for (account, day), rows in found.items():
         first = day if rule.day else told.first_day(day)
