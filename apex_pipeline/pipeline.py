@@ -1,4 +1,4 @@
-"""The story: ingest, normalize, classify, reconcile; one function a stage, each safe to run again.
+"""The story: ingest, normalize, classify, match, value, reconcile; one function a stage, each safe to run again.
 
 A stage reads what the stage before it wrote, works on the asked days and on the days that changed since
 it last ran, and returns counts. Nothing here knows Dagster, SQL or a broker's words.
@@ -19,6 +19,8 @@ from apex_pipeline.store.db import Database, Merged
 from apex_pipeline.store.repositories.endings import EndingRepository
 from apex_pipeline.store.repositories.ledger import BreakRepository, Day, NormalizeRepository, StrategyRepository
 from apex_pipeline.store.repositories.loads import LoadRepository
+from apex_pipeline.store.repositories.matching import MatchRepository
+from apex_pipeline.store.repositories.valuing import ValueRepository
 
 DAYS_PER_TRANSACTION = 45
 """Days normalized in one transaction: few enough to keep memory flat, enough to make round trips rare."""
@@ -115,6 +117,18 @@ def classify_strategies(db: Database, from_date: date, to_date: date, observe: O
             assignments = classify(repository.orders(account_id), repository.book_entries(account_id))
             total += repository.replace(account_id, assignments)
     return total
+
+
+def match_lots(db: Database, from_date: date, to_date: date, observe: Observe = silent) -> dict[str, Merged]:
+    """Match trades with the lots they close and follow the positions; returns changed rows per table."""
+    with db.lock("apex:match"):
+        return MatchRepository(db).match(from_date, to_date, observe)
+
+
+def value_accounts(db: Database, from_date: date, to_date: date, observe: Observe = silent) -> dict[str, Merged]:
+    """Settle, count and value what was matched: cash, rules, performance; returns changed rows per table."""
+    with db.lock("apex:value"):
+        return ValueRepository(db).value(from_date, to_date, observe)
 
 
 def reconcile_days(db: Database, from_date: date, to_date: date, observe: Observe = silent) -> Reconciled:

@@ -19,7 +19,7 @@ from apex_pipeline.store.create import ensure_database
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.embedded import EmbeddedServer
 from apex_pipeline.store.migrate import MigrationRunner
-from bench import flex, plans
+from bench import flex, ledger, plans
 
 SIZES, FULL_SIZES = (500, 5_000), (500, 5_000, 50_000)
 INTERFACES = {"2221": "orders", "2222": "deals", "2225": "fees"}
@@ -37,8 +37,9 @@ def main() -> None:
         home = Path(folder)
         home.chmod(0o755)
         print("## Statements\n\n" + flex.table(home) + "\n", flush=True)
-        print("## Loads\n\n" + "\n".join(HEAD), flush=True)
         with EmbeddedServer(home / "pg") as server:
+            print("## The ledger\n\n" + ledger.table(server.url("postgres")) + "\n", flush=True)
+            print("## Loads\n\n" + "\n".join(HEAD), flush=True)
             for orders in FULL_SIZES if full else SIZES:
                 first, again = loaded(orders, server.url("postgres"), home)
                 print(line(f"{orders:,}", first) + "\n" + line(f"{orders:,} again", again), flush=True)

@@ -35,6 +35,9 @@ app = typer.Typer(
 imports = typer.Typer(help="Load statements that are on disk.", no_args_is_help=True)
 app.add_typer(imports, name="import")
 
+accounts = typer.Typer(help="Say how an account is to be computed.", no_args_is_help=True)
+app.add_typer(accounts, name="account")
+
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")]
@@ -169,6 +172,37 @@ def import_flex(
     raise typer.Exit(code)
 
 
+@accounts.command("list")
+def list_accounts(debug: Debug = False) -> None:
+    """Show what was said about every account."""
+    from apex_pipeline.cli.accounts import tell_rules
+    from apex_pipeline.cli.opening import opened
+
+    with errors_in_one_line(debug=debug), opened(settings.load(), writing=False) as found:
+        tell_rules(found)
+
+
+@accounts.command("set")
+def set_account(
+    account: Annotated[str, typer.Argument(help="The broker's number of the account.")],
+    lot_method: Annotated[str | None, typer.Option(help="FIFO, AVERAGE or SPECIFIC; none takes it back.")] = None,
+    base_currency: Annotated[str | None, typer.Option(help="Such as USD; none takes it back.")] = None,
+    regime: Annotated[
+        str | None, typer.Option(help="LEGACY_PDT, INTRADAY_MARGIN, NOT_APPLICABLE or UNKNOWN; none takes it back.")
+    ] = None,
+    from_date: Day = None,
+    debug: Debug = False,
+) -> None:
+    """Say how an account is computed from a date on; without --from-date from its beginning."""
+    from apex_pipeline.cli.accounts import set_rules
+    from apex_pipeline.cli.opening import opened
+    from apex_pipeline.domain.ledger import Rule
+
+    said = {Rule.LOT_METHOD: lot_method, Rule.BASE_CURRENCY: base_currency, Rule.REGIME: regime}
+    with errors_in_one_line(debug=debug), opened(settings.load(), writing=True) as found:
+        set_rules(found, account, said, _day("--from-date", from_date))
+
+
 @app.command()
 def status(as_json: Json = False, debug: Debug = False) -> None:
     """Show coverage, watermarks, open breaks and quarantine."""
@@ -217,6 +251,26 @@ def report(
 
         for path in write_report(tables, folder or found.settings.home / "reports", (form or Form.HTML).value):
             line(str(path))
+
+
+@app.command()
+def why(
+    uid: Annotated[
+        str, typer.Argument(metavar="UID", help="The uid of a row, or TABLE/KEY/… where it has several keys.")
+    ],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Explain a row: what it was made of, the raw records behind it, and the bytes that were received."""
+    from apex_pipeline.cli import why as lineage
+    from apex_pipeline.cli.opening import opened
+
+    with errors_in_one_line(debug=debug), opened(settings.load(), writing=False) as found:
+        origins = lineage.why(found, uid)
+        if as_json:
+            out.print_json(json.dumps(lineage.as_json(origins), default=str))
+        else:
+            lineage.tell(origins)
 
 
 @app.command()

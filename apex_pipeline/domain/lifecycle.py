@@ -17,7 +17,7 @@ from decimal import Decimal
 
 from apex_pipeline.domain.lifecycle_cash import Event, events_of, paired
 from apex_pipeline.domain.lifecycle_terms import EXACT, Terms, Undecided, terms_of, zone_of
-from apex_pipeline.domain.models import AssetClass, CashMovement, Instrument, Side, Trade, TradeKind
+from apex_pipeline.domain.models import AssetClass, Broker, CashMovement, Instrument, Side, Trade, TradeKind
 from apex_pipeline.domain.records import Reject
 
 REJECT_KIND = "lifecycle"
@@ -67,10 +67,18 @@ class _Account:
         return terms_of(symbol, self.instruments, sample.multiplier if sample else None)
 
     def make(self, trade: Trade) -> None:
-        """Keep a row; those of options change the position."""
-        self.ended.trades.append(trade)
-        if trade.asset_class is AssetClass.OPTION:
-            self.take(trade)
+        """Keep a row under the broker's id of its instrument; those of options change the position."""
+        named = replace(trade, instrument_id=self._instrument_id(trade))
+        self.ended.trades.append(named)
+        if named.asset_class is AssetClass.OPTION:
+            self.take(named)
+
+    def _instrument_id(self, trade: Trade) -> str | None:
+        """The id that other trades of the instrument have. A stock's code is its symbol where nothing tells it."""
+        sample, known = self.samples.get(trade.symbol), self.instruments.get(trade.symbol)
+        own = known and (known.futu_code if trade.broker is Broker.FUTU else known.ib_conid)
+        told = (sample and sample.instrument_id) or own
+        return told or (trade.symbol if trade.broker is Broker.FUTU and trade.asset_class is AssetClass.STOCK else None)
 
 
 def endings(
@@ -144,7 +152,7 @@ def _deliver(account: _Account, event: Event, terms: Terms, money: CashMovement)
     contracts = terms.contracts_for(money.amount, event.kind)
     option = _row(event, terms, side=event.closing_side, qty=contracts, money=money)
     account.make(option)
-    account.ended.trades.append(
+    account.make(
         Trade(
             trade_uid=f"{option.trade_uid}_S",
             order_uid=None,
@@ -171,6 +179,7 @@ def _deliver(account: _Account, event: Event, terms: Terms, money: CashMovement)
             link_id=option.link_id,
             source=option.source,
             report_date=None,
+            instrument_id=None,
         )
     )
 
@@ -253,6 +262,7 @@ def _option_row(
         link_id=None,
         source=f"{owner.broker.lower()}_{learnt_from}",
         report_date=None,
+        instrument_id=None,
     )
 
 

@@ -79,8 +79,12 @@ class FeeType(StrEnum):
 
 
 class CashKind(StrEnum):
-    """Why cash moved. ASSIGNMENT, EXERCISE and EXPIRATION are settlements of the option named in `symbol`."""
+    """Why cash moved. ASSIGNMENT, EXERCISE and EXPIRATION are settlements of the option named in `symbol`.
 
+    OPENING is what was there before the first known day.
+    """
+
+    OPENING = "OPENING"
     DEPOSIT = "DEPOSIT"
     WITHDRAWAL = "WITHDRAWAL"
     TRANSFER = "TRANSFER"
@@ -170,6 +174,7 @@ class Trade:
     itself; positions and sums count effective rows only. A reversing row carries the opposite side of
     its original, so the pair also cancels out in a plain signed sum.
     `report_date`: the day of the statement that first told it, where that is another day than `trade_date` may be.
+    `instrument_id`: the broker's own id of the instrument, which outlives a change of ticker.
     `source`: the interface that told it; one that a statement has yet to confirm is provisional.
     """
 
@@ -198,6 +203,7 @@ class Trade:
     link_id: str | None
     source: str
     report_date: date | None
+    instrument_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,11 +47,23 @@ class CheckName(StrEnum):
     EVERY_WORD_OF_THE_BROKER_IS_KNOWN = "every_word_of_the_broker_is_known"
     EVERY_PROVISIONAL_TRADE_IS_CONFIRMED = "every_provisional_trade_is_confirmed"
     THE_QUERY_TELLS_WHAT_IS_NEEDED = "the_query_tells_what_is_needed"
+    POSITIONS_EQUAL_THE_BROKERS = "positions_equal_the_brokers"
+    OPEN_LOTS_EQUAL_THE_BROKERS = "open_lots_equal_the_brokers"
+    NO_OPTION_OUTLIVES_ITS_EXPIRY = "no_option_outlives_its_expiry"
+    EVERY_DELIVERY_HAS_BOTH_LEGS = "every_delivery_has_both_legs"
+    EVERY_MOVEMENT_HAS_A_RULE = "every_movement_has_a_rule"
+    REALIZED_PNL_EQUALS_THE_BROKERS = "realized_pnl_equals_the_brokers"
+    NAV_BRIDGE_CLOSES = "nav_bridge_closes"
+    ENDING_CASH_EQUALS_THE_CASH_REPORT = "ending_cash_equals_the_cash_report"
+    THE_BALANCE_OF_FUNDS_RUNS = "the_balance_of_funds_runs"
+    CASH_FLOW_EQUALS_TRADES_AND_FEES = "cash_flow_equals_trades_and_fees"
+    TIME_WEIGHTED_RETURN_EQUALS_THE_BROKERS = "time_weighted_return_equals_the_brokers"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check in words. `check_id` is its number in the catalogue of checks (A coverage, B orders and fees)."""
+    """A check in words. `check_id` is its number in the catalogue of checks (A coverage, B orders and fees,
+    C positions and lots, D profit, cash and value)."""
 
     name: CheckName
     check_id: str
@@ -115,6 +127,74 @@ CHECKS: Mapping[CheckName, Check] = {
             "A05",
             Severity.WARN,
             "The newest statement of every account holds all sections and fields that something is computed from.",
+        ),
+        Check(
+            CheckName.POSITIONS_EQUAL_THE_BROKERS,
+            "C02",
+            Severity.ERROR,
+            "Every position that the known movements make equals the broker's snapshot of it, and the other way round.",
+        ),
+        Check(
+            CheckName.OPEN_LOTS_EQUAL_THE_BROKERS,
+            "C03",
+            Severity.ERROR,
+            "Open lots equal Interactive Brokers' in quantity and cost by moment of opening, or as a whole position.",
+        ),
+        Check(
+            CheckName.NO_OPTION_OUTLIVES_ITS_EXPIRY,
+            "C05",
+            Severity.ERROR,
+            "No option is still held on the weekday after its expiry.",
+        ),
+        Check(
+            CheckName.EVERY_DELIVERY_HAS_BOTH_LEGS,
+            "C06",
+            Severity.ERROR,
+            "Every exercised or assigned option that was not settled in cash moved its shares at the strike.",
+        ),
+        Check(
+            CheckName.EVERY_MOVEMENT_HAS_A_RULE,
+            "C08",
+            Severity.ERROR,
+            "No corporate action or transfer stopped the ledger of an instrument because no rule covers it.",
+        ),
+        Check(
+            CheckName.REALIZED_PNL_EQUALS_THE_BROKERS,
+            "D01",
+            Severity.ERROR,
+            "What every trade realized equals Interactive Brokers' figure to the cent, where the basis is known.",
+        ),
+        Check(
+            CheckName.NAV_BRIDGE_CLOSES,
+            "D08",
+            Severity.ERROR,
+            "In every statement the starting value and all that changed it make the ending value.",
+        ),
+        Check(
+            CheckName.ENDING_CASH_EQUALS_THE_CASH_REPORT,
+            "D05",
+            Severity.ERROR,
+            "Of every cash report, starting cash and our entries of its days make its ending cash, "
+            "and nothing is missing between two reports.",
+        ),
+        Check(
+            CheckName.THE_BALANCE_OF_FUNDS_RUNS,
+            "D06",
+            Severity.ERROR,
+            "The lines of every statement of funds lead from its first balance to its last, "
+            "and each transaction is in our ledger with the same amounts.",
+        ),
+        Check(
+            CheckName.CASH_FLOW_EQUALS_TRADES_AND_FEES,
+            "D07",
+            Severity.ERROR,
+            "What Futu booked for trades and fees on a day is what our trades and fees of that day make.",
+        ),
+        Check(
+            CheckName.TIME_WEIGHTED_RETURN_EQUALS_THE_BROKERS,
+            "D14",
+            Severity.WARN,
+            "Our time-weighted return of a statement's days is the broker's, within a basis point a day.",
         ),
     )
 }

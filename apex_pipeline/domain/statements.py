@@ -10,7 +10,31 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from apex_pipeline.domain.ledger import Action
 from apex_pipeline.domain.models import AssetClass, Broker
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerTradeFigures:
+    """What a broker computed for one trade. `cost_basis`: of what it opened, or of what it closed with opposite sign.
+
+    `realized_pnl` is net of charges; `fx_rate_to_base` is the rate at the end of the day, not a dealt one.
+    """
+
+    trade_uid: str
+    broker: Broker
+    account_id: str
+    business_date: date
+    symbol: str
+    proceeds: Decimal | None
+    net_cash: Decimal | None
+    cost_basis: Decimal | None
+    realized_pnl: Decimal | None
+    mtm_pnl: Decimal | None
+    fx_rate_to_base: Decimal | None
+    currency: str | None
+    position_effect: str | None
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +60,7 @@ class BrokerLot:
     currency: str | None
     open_trade_id: str | None
     source: str
+    instrument_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +88,7 @@ class ClosedLot:
     open_trade_id: str | None
     notes: str | None
     source: str
+    instrument_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +165,8 @@ class CorporateAction:
     happened_at: datetime | None
     description: str | None
     source: str
+    kind: Action | None
+    instrument_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +192,7 @@ class Transfer:
     settle_date: date | None
     description: str | None
     source: str
+    instrument_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +276,7 @@ class QueryGap:
 class StatementFacts:
     """The rows of a broker's statements, by the table they belong to."""
 
+    broker_trade_figures: list[BrokerTradeFigures] = field(default_factory=list[BrokerTradeFigures])
     broker_lots: list[BrokerLot] = field(default_factory=list[BrokerLot])
     broker_closed_lots: list[ClosedLot] = field(default_factory=list[ClosedLot])
     broker_figures: list[BrokerFigures] = field(default_factory=list[BrokerFigures])

@@ -1,8 +1,22 @@
 """What an engine, a notebook or a script imports; synchronous by design."""
 
 from apex_pipeline.live.history import HistoryLoaderService, LoadResult, LoadStatus
+from apex_pipeline.live.positions import PositionSyncService, SyncResult
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.limiter import RateLimiter
 from apex_pipeline.store.migrate import MigrationRunner
+from apex_pipeline.store.repositories.book import PositionRepository, TradeRepository, TradeStatistics
 
-__all__ = ["Database", "HistoryLoaderService", "LoadResult", "LoadStatus", "MigrationRunner", "RateLimiter"]
+__all__ = [
+    "Database",
+    "HistoryLoaderService",
+    "LoadResult",
+    "LoadStatus",
+    "MigrationRunner",
+    "PositionRepository",
+    "PositionSyncService",
+    "RateLimiter",
+    "SyncResult",
+    "TradeRepository",
+    "TradeStatistics",
+]

@@ -20,9 +20,11 @@ from apex_pipeline.pipeline import (
     end_options,
     ingest,
     ingest_plan,
+    match_lots,
     normalize,
     reconcile_days,
     silent,
+    value_accounts,
 )
 from apex_pipeline.settings import Settings
 from apex_pipeline.store.coverage import rows_by_day, sync_status
@@ -161,6 +163,8 @@ class HistoryLoaderService:
         """Normalize, classify and reconcile these days and whatever changed; returns the records nobody can read."""
         rejected = normalize_all(self.db, first, last, observe)
         classify_strategies(self.db, first, last, observe)
+        match_lots(self.db, first, last, observe)
+        value_accounts(self.db, first, last, observe)
         reconcile_days(self.db, first, last, observe)
         return rejected
 

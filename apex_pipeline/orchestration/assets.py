@@ -13,7 +13,7 @@ from apex_pipeline.orchestration.metadata import column_schema, describe_load, r
 from apex_pipeline.orchestration.partitions import daily, single_run, span
 from apex_pipeline.orchestration.resources import Futu, IbFlex, Progress, Storage
 from apex_pipeline.orchestration.steps import RAW_TABLES, STEPS
-from apex_pipeline.pipeline import classify_strategies, reconcile_days
+from apex_pipeline.pipeline import classify_strategies, match_lots, reconcile_days, value_accounts
 from apex_pipeline.store.tables import STATEMENT_TABLES
 
 NORMALIZED_TABLES = (
@@ -27,6 +27,26 @@ NORMALIZED_TABLES = (
     "broker_balances",
     "payload_drift",
     *STATEMENT_TABLES,
+)
+
+LEDGER_INPUTS = (
+    "trades_norm",
+    "fees_norm",
+    "fee_allocations",
+    "corporate_actions",
+    "transfers",
+    "broker_lots",
+    "broker_closed_lots",
+)
+MATCHED_TABLES = ("lots", "realized_pnl", "ledger_stops", "positions_daily", "position_events", "round_trips")
+VALUED_TABLES = (
+    "settlement_tracking",
+    "cash_ledger",
+    "cash_account_state",
+    "day_trades",
+    "trade_frequency_tracking",
+    "wash_sale_flags",
+    "performance_metrics",
 )
 
 DESCRIPTIONS = {
@@ -63,6 +83,20 @@ DESCRIPTIONS = {
     "dividend_accruals": "Dividends accrued and taken back from the accruals; not cash.",
     "option_events": "Exercises, assignments and expiries in the broker's own section about them.",
     "query_gaps": "Sections and fields that the person's Flex query leaves out.",
+    "broker_trade_figures": "What the broker itself computed for each trade; the ledger is compared with it.",
+    "lots": "What trades opened and what is left of it, with its cost.",
+    "realized_pnl": "Every piece of a lot that a trade closed, and what it gained.",
+    "ledger_stops": "Corporate actions that no rule covers: from there on the lots of an instrument are not known.",
+    "positions_daily": "Every open position at the end of every day.",
+    "position_events": "The life of every position: opened, increased, reduced, closed, flipped, expired, assigned.",
+    "round_trips": "Every position from opened to closed.",
+    "settlement_tracking": "When every trade settles, by the rule of its market and by the broker.",
+    "cash_ledger": "Every movement of cash by currency and settlement date.",
+    "cash_account_state": "Total, settled and unsettled cash by currency.",
+    "day_trades": "Positions opened and closed on one day, with the regime of the account.",
+    "trade_frequency_tracking": "How often each account traded by day and week.",
+    "wash_sale_flags": "Losses beside a purchase of the same underlying within 30 days: information, not tax advice.",
+    "performance_metrics": "Value, P&L and returns of every account by day.",
     "order_strategy_map": "Which trade idea every filled order belonged to, with a confidence.",
     "recon_breaks": "Disagreements found by the checks, one row each, with their history.",
 }
@@ -196,7 +230,45 @@ def strategies(
 
 
 @dg.multi_asset(
-    specs=[_spec("recon_breaks", "reconciliation", [*NORMALIZED_TABLES[:3], "order_strategy_map"])],
+    specs=[_spec(table, "ledger", [*LEDGER_INPUTS, "order_strategy_map"]) for table in MATCHED_TABLES],
+    partitions_def=daily,
+    backfill_policy=single_run,
+    can_subset=True,
+)
+def matched(
+    context: dg.AssetExecutionContext, storage: Storage, progress: dg.ResourceParam[Progress]
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Lots, realized P&L and positions, from the first changed day of each instrument on."""
+    first, last = span(context.partition_keys)
+    with storage.open() as db:
+        changed = match_lots(db, first, last, progress.observe)
+        yield from report_rows(context, db, MATCHED_TABLES, {"rows_changed": sum(m.changed for m in changed.values())})
+
+
+@dg.multi_asset(
+    specs=[_spec(table, "ledger", ["cash_movements", "fees_norm", *MATCHED_TABLES]) for table in VALUED_TABLES],
+    partitions_def=daily,
+    backfill_policy=single_run,
+    can_subset=True,
+)
+def valued(
+    context: dg.AssetExecutionContext, storage: Storage, progress: dg.ResourceParam[Progress]
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Settlement, cash, rules and performance, from the first changed day of each account on."""
+    first, last = span(context.partition_keys)
+    with storage.open() as db:
+        changed = value_accounts(db, first, last, progress.observe)
+        yield from report_rows(context, db, VALUED_TABLES, {"rows_changed": sum(m.changed for m in changed.values())})
+
+
+@dg.multi_asset(
+    specs=[
+        _spec(
+            "recon_breaks",
+            "reconciliation",
+            [*NORMALIZED_TABLES[:3], "order_strategy_map", *MATCHED_TABLES, *VALUED_TABLES],
+        )
+    ],
     partitions_def=daily,
     backfill_policy=single_run,
 )
@@ -211,5 +283,5 @@ def reconciliation(
 
 
 EXTRACTIONS = (futu_history, futu_cash_flow, ib_history)
-DERIVED = (normalized, strategies, reconciliation)
+DERIVED = (normalized, strategies, matched, valued, reconciliation)
 ASSETS = (*EXTRACTIONS, *DERIVED)

@@ -28,6 +28,17 @@ CHECKED_ASSETS = {
     CheckName.EVERY_WORD_OF_THE_BROKER_IS_KNOWN: "payload_drift",
     CheckName.EVERY_PROVISIONAL_TRADE_IS_CONFIRMED: "trades_norm",
     CheckName.THE_QUERY_TELLS_WHAT_IS_NEEDED: "query_gaps",
+    CheckName.POSITIONS_EQUAL_THE_BROKERS: "positions_daily",
+    CheckName.OPEN_LOTS_EQUAL_THE_BROKERS: "lots",
+    CheckName.NO_OPTION_OUTLIVES_ITS_EXPIRY: "positions_daily",
+    CheckName.EVERY_DELIVERY_HAS_BOTH_LEGS: "positions_daily",
+    CheckName.EVERY_MOVEMENT_HAS_A_RULE: "ledger_stops",
+    CheckName.REALIZED_PNL_EQUALS_THE_BROKERS: "realized_pnl",
+    CheckName.NAV_BRIDGE_CLOSES: "broker_figures",
+    CheckName.ENDING_CASH_EQUALS_THE_CASH_REPORT: "cash_ledger",
+    CheckName.THE_BALANCE_OF_FUNDS_RUNS: "cash_ledger",
+    CheckName.CASH_FLOW_EQUALS_TRADES_AND_FEES: "cash_ledger",
+    CheckName.TIME_WEIGHTED_RETURN_EQUALS_THE_BROKERS: "performance_metrics",
 }
 ROWS_SHOWN = 50
 EVIDENCE_SHOWN = 300

@@ -11,6 +11,15 @@ DATE_COLUMNS = {
     "fees_norm": "charged_on",
     "order_strategy_map": "trade_date",
     "cash_movements": "booked_on",
+    "lots": "started_on",
+    "realized_pnl": "closed_on",
+    "round_trips": "entry_date",
+    "settlement_tracking": "trade_date",
+    "cash_ledger": "booked_on",
+    "cash_account_state": "as_of",
+    "day_trades": "trade_date",
+    "trade_frequency_tracking": "period_start",
+    "wash_sale_flags": "closed_on",
 }
 """The column that decides a row's partition; raw tables and breaks call it business_date."""
 

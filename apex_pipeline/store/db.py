@@ -21,7 +21,13 @@ from psycopg2 import sql
 from apex_pipeline.errors import ConfigError, StorageError
 from apex_pipeline.store.connection import connect, reason, where
 from apex_pipeline.store.copy_text import copy_text, to_json
-from apex_pipeline.store.merging import keep_older_statement, merge_raw_statement, merge_statement, removal_statement
+from apex_pipeline.store.merging import (
+    keep_older_statement,
+    merge_from_statement,
+    merge_raw_statement,
+    merge_statement,
+    removal_statement,
+)
 from apex_pipeline.store.tables import Table
 
 Row = dict[str, Any]
@@ -194,6 +200,19 @@ class Transaction:
         self._cursor.execute(statement(name), _adapted(params))
         return self._cursor.rowcount
 
+    def find(self, table: Table, where: Mapping[str, Any], most: int) -> list[Row]:
+        """Rows of a table whose columns hold these values, in the order of its key."""
+        conditions = [sql.SQL("{} = %s").format(sql.Identifier(column)) for column in where]
+        self._cursor.execute(
+            sql.SQL("SELECT * FROM {} WHERE {} ORDER BY {} LIMIT %s").format(
+                sql.Identifier(table.name),
+                sql.SQL(" AND ").join(conditions),
+                sql.SQL(", ").join(map(sql.Identifier, table.key)),
+            ),
+            (*where.values(), most),
+        )
+        return [dict(row) for row in self._cursor.fetchall()]
+
     def count_by_day(self, table: str, column: str, first: date, last: date) -> dict[date, int]:
         """Rows of a table per day of a date column, inclusive."""
         self._cursor.execute(
@@ -227,11 +246,25 @@ class Transaction:
         """Insert what is new and update what differs; an equal row is not written."""
         return self._merge_staged(table) if self.stage(table, rows) else Merged(0, 0)
 
+    def copy(self, table: Table, target: str, rows: Iterable[Mapping[str, Any]]) -> int:
+        """COPY rows to a table of this transaction that is shaped as `table`; returns their number."""
+        buffer, count = copy_text(table.columns, rows)
+        columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
+        if count:
+            self._cursor.copy_expert(sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(target), columns), buffer)
+        return count
+
+    def merge_from(self, table: Table, source: str) -> Merged:
+        """As `merge`, of the rows of a table of this transaction, in which each key stands once."""
+        return self._merged(merge_from_statement(table, source))
+
     def _merge_staged(self, table: Table) -> Merged:
-        self._cursor.execute(merge_statement(table))
-        outcome = [dict(row) for row in self._cursor.fetchall()]
-        inserted = sum(1 for row in outcome if row["inserted"])
-        return Merged(inserted, len(outcome) - inserted)
+        return self._merged(merge_statement(table))
+
+    def _merged(self, merge: sql.Composed) -> Merged:
+        self._cursor.execute(merge)
+        counts = self._cursor.fetchone() or {"inserted": 0, "updated": 0}
+        return Merged(counts["inserted"], counts["updated"])
 
     def replace_days(
         self, table: Table, rows: Iterable[Mapping[str, Any]], broker: str, days: Sequence[tuple[str, date]]

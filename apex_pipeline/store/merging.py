@@ -3,6 +3,7 @@
 Rows stand in the temporary table `staged`. What is equal is not written; what is written says whether it is new.
 """
 
+from collections.abc import Iterable
 from functools import cache
 
 from psycopg2 import sql
@@ -57,7 +58,7 @@ def merge_raw_statement(table: Table) -> sql.Composed:
 
 @cache
 def merge_statement(table: Table) -> sql.Composed:
-    """INSERT … ON CONFLICT DO UPDATE … WHERE a column differs, returning whether each row was new."""
+    """INSERT … ON CONFLICT DO UPDATE … WHERE a column differs, returning how many were new and how many not."""
     name = sql.Identifier(table.name)
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
     key = sql.SQL(", ").join(map(sql.Identifier, table.key))
@@ -69,11 +70,53 @@ def merge_statement(table: Table) -> sql.Composed:
     told = [column for column in others if column not in table.quiet]
     current = sql.SQL(", ").join(sql.SQL("{}.{}").format(name, sql.Identifier(column)) for column in told)
     new = sql.SQL(", ").join(values[column] for column in told)
+    return _counted(
+        sql.SQL(
+            "INSERT INTO {name} ({columns}) SELECT DISTINCT ON ({key}) {columns} FROM staged ORDER BY {key} "
+            "ON CONFLICT ({key}) DO UPDATE SET {assign} WHERE ({current}) IS DISTINCT FROM ({new}) "
+            "RETURNING (xmax = 0) AS inserted"
+        ).format(name=name, columns=columns, key=key, assign=assign, current=current, new=new)
+    )
+
+
+@cache
+def merge_from_statement(table: Table, source: str) -> sql.Composed:
+    """The guarded merge of a temporary table with every row once; equal rows do not even reach the index.
+
+    For tables of which every column follows from the row told: none is kept from before.
+    """
+    key = sql.SQL(", ").join(map(sql.Identifier, table.key))
+    others = [column for column in table.columns if column not in table.key]
+
+    def listed(prefix: str, columns: Iterable[str]) -> sql.Composed:
+        return sql.SQL(", ").join(sql.SQL(prefix + "{}").format(sql.Identifier(column)) for column in columns)
+
+    return _counted(
+        sql.SQL(
+            "INSERT INTO {name} ({columns}) SELECT {told} FROM {source} s LEFT JOIN {name} t USING ({key}) "
+            "WHERE t.{first} IS NULL OR ({current}) IS DISTINCT FROM ({new}) "
+            "ON CONFLICT ({key}) DO UPDATE SET ({others}) = ROW ({excluded}) RETURNING (xmax = 0) AS inserted"
+        ).format(
+            name=sql.Identifier(table.name),
+            columns=listed("", table.columns),
+            told=listed("s.", table.columns),
+            source=sql.Identifier(source),
+            key=key,
+            first=sql.Identifier(table.key[0]),
+            current=listed("t.", others),
+            new=listed("s.", others),
+            others=listed("", others),
+            excluded=listed("EXCLUDED.", others),
+        )
+    )
+
+
+def _counted(merge: sql.Composed) -> sql.Composed:
+    """The rows are counted by the server, so that the memory of the client does not grow with them."""
     return sql.SQL(
-        "INSERT INTO {name} ({columns}) SELECT DISTINCT ON ({key}) {columns} FROM staged ORDER BY {key} "
-        "ON CONFLICT ({key}) DO UPDATE SET {assign} WHERE ({current}) IS DISTINCT FROM ({new}) "
-        "RETURNING (xmax = 0) AS inserted"
-    ).format(name=name, columns=columns, key=key, assign=assign, current=current, new=new)
+        "WITH merged AS ({}) SELECT count(*) FILTER (WHERE inserted) AS inserted, "
+        "count(*) FILTER (WHERE NOT inserted) AS updated FROM merged"
+    ).format(merge)
 
 
 @cache

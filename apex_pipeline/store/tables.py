@@ -7,6 +7,29 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
+from apex_pipeline.domain.ledger import (
+    AccountRule,
+    BookPosition,
+    CalendarOverride,
+    CashEntry,
+    CashState,
+    DailyPosition,
+    DayTrade,
+    LedgerStop,
+    Lot,
+    LotMove,
+    LotSelection,
+    MarketDay,
+    OpeningBalance,
+    Performance,
+    PositionEvent,
+    PositionMovement,
+    RealizedPnl,
+    RoundTrip,
+    Settlement,
+    TradeFrequency,
+    WashSaleFlag,
+)
 from apex_pipeline.domain.models import (
     Broker,
     BrokerBalance,
@@ -23,6 +46,7 @@ from apex_pipeline.domain.reconciliation import Break
 from apex_pipeline.domain.statements import (
     BrokerFigures,
     BrokerLot,
+    BrokerTradeFigures,
     ClosedLot,
     ConversionRate,
     CorporateAction,
@@ -177,6 +201,7 @@ LOAD_GAPS = Table(
     keep_first=frozenset({"found_at"}),
 )
 _STATEMENT_ROWS: Mapping[str, type] = {
+    "broker_trade_figures": BrokerTradeFigures,
     "broker_lots": BrokerLot,
     "broker_closed_lots": ClosedLot,
     "broker_figures": BrokerFigures,
@@ -192,6 +217,39 @@ STATEMENT_TABLES: Mapping[str, Table] = {
     name: Table(name, columns_of(row), columns_of(row)[:1]) for name, row in _STATEMENT_ROWS.items()
 }
 """Tables of `StatementFacts`, by the name of its field; the first column of each is its key."""
+_LEDGER_ROWS: Mapping[str, type] = {
+    "opening_balances": OpeningBalance,
+    "position_movements": PositionMovement,
+    "lots": Lot,
+    "lot_moves": LotMove,
+    "realized_pnl": RealizedPnl,
+    "ledger_stops": LedgerStop,
+    "position_events": PositionEvent,
+    "round_trips": RoundTrip,
+    "positions": BookPosition,
+    "cash_ledger": CashEntry,
+    "settlement_tracking": Settlement,
+    "day_trades": DayTrade,
+    "wash_sale_flags": WashSaleFlag,
+}
+_LEDGER_KEYS: Mapping[str, tuple[type, int]] = {
+    "account_rules": (AccountRule, 3),
+    "lot_selections": (LotSelection, 2),
+    "calendar_overrides": (CalendarOverride, 2),
+    "market_days": (MarketDay, 2),
+    "cash_account_state": (CashState, 3),
+    "trade_frequency_tracking": (TradeFrequency, 3),
+    "performance_metrics": (Performance, 5),
+}
+"""Tables whose key is their first columns, and how many."""
+LEDGER_TABLES: Mapping[str, Table] = {
+    **{name: Table(name, columns_of(row), columns_of(row)[:1]) for name, row in _LEDGER_ROWS.items()},
+    **{name: Table(name, columns_of(row), columns_of(row)[:keys]) for name, (row, keys) in _LEDGER_KEYS.items()},
+    "positions_daily": Table(
+        "positions_daily", columns_of(DailyPosition), ("business_date", "account_id", "instrument_id")
+    ),
+}
+"""Tables of `domain.ledger`, by name."""
 DIRTY_DAYS = Table("dirty_days", columns_of(DirtyDay), columns_of(DirtyDay))
 
 ROW_CLASSES: dict[str, type] = {
@@ -210,7 +268,30 @@ ROW_CLASSES: dict[str, type] = {
     "load_gaps": LoadGap,
     "dirty_days": DirtyDay,
     **_STATEMENT_ROWS,
+    **_LEDGER_ROWS,
+    **{name: row for name, (row, _) in _LEDGER_KEYS.items()},
+    "positions_daily": DailyPosition,
 }
+
+
+_NAMED: Mapping[str, Table] = {
+    **{
+        table.name: table
+        for table in (ORDERS, TRADES, FEES, INSTRUMENTS, STRATEGIES, BREAKS, FEE_ALLOCATIONS, CASH_MOVEMENTS)
+    },
+    **STATEMENT_TABLES,
+    **LEDGER_TABLES,
+}
+
+
+def is_named(name: str) -> bool:
+    """Whether a table of derived rows has this name."""
+    return name in _NAMED
+
+
+def table_named(name: str) -> Table:
+    """The table of derived rows that has this name; KeyError for others."""
+    return _NAMED[name]
 
 
 RAW_KINDS: Mapping[Broker, tuple[str, ...]] = {

@@ -121,6 +121,15 @@ def test_trades_and_ends_together_are_what_the_broker_says_is_held(scenario: Sce
         assert {symbol: qty for symbol, qty in net.items() if qty} == {p.symbol: p.qty for p in made.positions}
 
 
+def test_ends_have_the_ids_of_the_trades_that_they_end(scenario: Scenario) -> None:
+    for account in accounts_of(scenario):
+        made = normalize(told_by(scenario, account))
+        ends = ended(made).trades
+        ids = {trade.symbol: trade.instrument_id for trade in made.trades}
+        assert ends
+        assert [row.instrument_id for row in ends] == [ids.get(row.symbol, row.symbol) for row in ends]
+
+
 def test_deliveries_come_as_two_linked_rows_whose_money_is_the_cash(scenario: Scenario) -> None:
     made = [normalize(told_by(scenario, account)) for account in accounts_of(scenario)]
     rows = [trade for one in made for trade in ended(one).trades]

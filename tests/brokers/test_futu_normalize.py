@@ -65,6 +65,12 @@ def test_an_order_and_its_deal_carry_exact_numbers_and_stable_ids() -> None:
     assert [(i.symbol, i.futu_code, i.currency) for i in made.instruments] == [("US.AAPL", "US.AAPL", "USD")]
 
 
+@pytest.mark.parametrize("code", ["AAPL", "AAPL210402C132500", "COMP123"])
+def test_a_deal_names_its_instrument_by_its_whole_code(code: str) -> None:
+    (trade,) = normalize([order(), deal(code=code)]).trades
+    assert trade.instrument_id == f"US.{code}"
+
+
 @pytest.mark.parametrize(
     ("number", "filled", "name", "status"),
     [

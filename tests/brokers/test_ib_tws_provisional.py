@@ -292,3 +292,16 @@ def test_the_order_of_the_records_does_not_matter() -> None:
         records = provisional(told_by(gateway))
     there, back = provisional_rows(records, ()), provisional_rows(records[::-1], ())
     assert there == back
+
+
+def test_provisional_trades_have_the_conid_of_the_statement() -> None:
+    (told,), (confirmed,) = from_tws(execution()).trades, provisional_rows([confirmation()], ()).trades
+    assert told.instrument_id == confirmed.instrument_id == "265598"
+
+
+def test_the_tax_of_a_confirmation_is_borne_by_its_trade() -> None:
+    rows = provisional_rows([confirmation()], ())
+    assert [(part.trade_uid, part.amount) for part in rows.fee_allocations] == [
+        (rows.trades[0].trade_uid, Decimal("0.2"))
+    ]
+    assert provisional_rows([confirmation(tax="0")], ()).fee_allocations == []

@@ -46,6 +46,7 @@ def trade(qty: int, symbol: str = PUT, day: date = date(2026, 2, 2), key: str = 
         "side": Side.BUY if qty > 0 else Side.SELL, "qty": Decimal(abs(qty)), "price": Decimal(2),
         "multiplier": Decimal(100), "amount": None, "currency": "USD", "executed_at": None, "trade_date": day,
         "settle_date": None, "position_effect": None, "link_id": None, "source": "futu_deals", "report_date": None,
+        "instrument_id": None,
         **fields,
     }  # fmt: skip
     return Trade(**told)
@@ -104,6 +105,28 @@ def test_an_assigned_put_is_closed_at_nothing_and_brings_its_shares_at_the_strik
     )  # fmt: skip
     assert option_leg.executed_at == datetime(2026, 3, 21, 3, 59, 59, tzinfo=UTC)
     assert (option_leg.amount, shares.amount) == (0, 96000)
+
+
+@pytest.mark.parametrize(
+    ("traded", "known", "found"),
+    [
+        ("US.PEP260320P120000", None, "US.PEP260320P120000"),
+        (None, "US.PEP260320P120000", "US.PEP260320P120000"),
+        ("US.PEP260320P120000", "US.OTHER", "US.PEP260320P120000"),
+        (None, None, None),
+    ],
+)
+def test_an_end_has_the_id_of_the_trades_that_it_ends(traded: str | None, known: str | None, found: str | None) -> None:
+    made = ended([trade(-8, instrument_id=traded)], [assigned(amount="-96000")], [option(futu_code=known)])
+    assert [one.instrument_id for one in made.trades] == [found, "US.PEP"]
+
+
+def test_delivered_shares_have_the_code_that_is_known_of_their_stock() -> None:
+    stock = Instrument(
+        "US.PEP", "US.PEP", AssetClass.STOCK, None, None, None, Decimal(1), "USD", None, None, "US.PEP/", "PEP", "11"
+    )
+    made = ended([trade(-8)], [assigned(amount="-96000")], [option(), stock])
+    assert made.trades[1].instrument_id == "US.PEP/"
 
 
 def test_money_and_name_in_one_row_are_as_good_as_in_two() -> None:

@@ -76,7 +76,7 @@ def _trade(book: Book, one: Entry, uid: str) -> dict[str, Any]:
         "currency": contract.currency, "executed_at": one.at.astimezone(UTC), "trade_date": one.trade_date,
         "settle_date": one.settle_date, "position_effect": EFFECTS[one.effect], "link_id": one.link,
         "source": "FLEX",
-        "report_date": one.report_date,
+        "report_date": one.report_date, "instrument_id": contract.conid,
     }  # fmt: skip
 
 

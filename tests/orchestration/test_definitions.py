@@ -53,7 +53,21 @@ ASSET_GROUPS = {
     "dividend_accruals": "normalized",
     "option_events": "normalized",
     "query_gaps": "normalized",
+    "broker_trade_figures": "normalized",
     "order_strategy_map": "strategy",
+    "lots": "ledger",
+    "realized_pnl": "ledger",
+    "ledger_stops": "ledger",
+    "positions_daily": "ledger",
+    "position_events": "ledger",
+    "round_trips": "ledger",
+    "settlement_tracking": "ledger",
+    "cash_ledger": "ledger",
+    "cash_account_state": "ledger",
+    "day_trades": "ledger",
+    "trade_frequency_tracking": "ledger",
+    "wash_sale_flags": "ledger",
+    "performance_metrics": "ledger",
     "recon_breaks": "reconciliation",
 }
 CHECKS = {
@@ -67,6 +81,21 @@ CHECKS = {
     "fee_allocations": {"fees_of_orders_are_allocated_to_their_trades"},
     "payload_drift": {"every_word_of_the_broker_is_known"},
     "query_gaps": {"the_query_tells_what_is_needed"},
+    "positions_daily": {
+        "positions_equal_the_brokers",
+        "no_option_outlives_its_expiry",
+        "every_delivery_has_both_legs",
+    },
+    "lots": {"open_lots_equal_the_brokers"},
+    "cash_ledger": {
+        "ending_cash_equals_the_cash_report",
+        "the_balance_of_funds_runs",
+        "cash_flow_equals_trades_and_fees",
+    },
+    "performance_metrics": {"time_weighted_return_equals_the_brokers"},
+    "ledger_stops": {"every_movement_has_a_rule"},
+    "realized_pnl": {"realized_pnl_equals_the_brokers"},
+    "broker_figures": {"nav_bridge_closes"},
 }
 WHOLE_JOBS = {"backfill_job", "daily_job"}
 JOBS = {*WHOLE_JOBS, "intraday_job"}

@@ -23,7 +23,16 @@ from apex_pipeline.brokers.scenario_generator import generate
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import Ask, LoadScope
 from apex_pipeline.extraction import Ingested
-from apex_pipeline.pipeline import Reconciled, classify_strategies, end_options, ingest, normalize, reconcile_days
+from apex_pipeline.pipeline import (
+    Reconciled,
+    classify_strategies,
+    end_options,
+    ingest,
+    match_lots,
+    normalize,
+    reconcile_days,
+    value_accounts,
+)
 from apex_pipeline.store.db import Database, database_name
 from apex_pipeline.store.tables import RAW_KINDS, STATEMENT_TABLES, raw_table
 from tests.conftest import _database as clone  # pyright: ignore[reportPrivateUsage]  # the recipe of `database_url`
@@ -46,12 +55,19 @@ OF_WINDOWS = {
     "balances_raw_ib": "record_key LIKE 'flex:%'",
     "broker_figures": "section <> 'EquitySummaryInBase'",
     "broker_funds": "level = 'BaseCurrency' OR broker_transaction_id IS NULL",
+    "recon_breaks": "state = 'CLOSED' OR check_name = 'time_weighted_return_equals_the_brokers'",
 }
-"""Rows that a statement tells of the very days it is about: other windows tell others, of the same trades."""
+"""Rows that a statement tells of the very days it is about: other windows tell others, of the same trades. And what
+disagreed for a while, because another order of loading has another past."""
 WHEN_AND_BY_WHOM = frozenset({"fetched_at", "load_id", "generated_at", "first_seen_at", "last_seen_at", "as_of"})
 """Columns that tell of the loading and not of the business."""
 
 Rows = dict[str, list[str]]
+
+
+def first_weekday(day: date) -> date:
+    """The day itself or the Monday after it: no statement begins on a weekend."""
+    return day + timedelta(days=(7 - day.weekday()) % 7 if day.isoweekday() > 5 else 0)
 
 
 def unlimited(_budget: str) -> None:
@@ -96,6 +112,8 @@ class World:
             normalize(self.db, port, first, last)
             end_options(self.db, port)
         classify_strategies(self.db, first, last)
+        match_lots(self.db, first, last)
+        value_accounts(self.db, first, last)
         return reconcile_days(self.db, first, last)
 
     def run(self, ask: Ask | None = None) -> Reconciled:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
@@ -52,6 +53,12 @@ CORRECTION = {**REBOOK, "transactionType": "TradeCorrect", "origTransactionID": 
 BY_TRADE_ID = {**CANCEL, "origTransactionID": ""}
 
 AGAIN = {**BY_TRADE_ID, **on(REBOOKED + timedelta(days=60)), "transactionID": "9060"}
+SECOND_REBOOK = {
+    **REBOOK, **on(REBOOKED + timedelta(days=61)), "transactionID": "9061", "ibOrderID": "5061",
+    "ibExecID": "0000aa01.65e2b001.01.03",
+}  # fmt: skip
+BY_TRANSACTION = {**CANCEL, "origTradeID": ""}
+TAXED = {"taxes": "-0.5"}
 
 STORIES: dict[str, tuple[list[dict[str, str]], set[str], dict[str, str]]] = {
     "cancelled without an order id": ([ORIGINAL, CANCEL], set(), {"5001": "CANCELLED"}),
@@ -70,6 +77,22 @@ STORIES: dict[str, tuple[list[dict[str, str]], set[str], dict[str, str]]] = {
     ),
     "cancelled once by each id": (
         [ORIGINAL, CANCEL, REBOOK, AGAIN], set(), {"5001": "CANCELLED", "5051": "CANCELLED"},
+    ),
+    "cancelled without its trade id, taxed and rebooked": (
+        [TAXED, BY_TRANSACTION, REBOOK], {"9051"}, {"5001": "CANCELLED", "5051": "FILLED"},
+    ),
+    "cancelled and rebooked twice": (
+        [TAXED, CANCEL, REBOOK, AGAIN, SECOND_REBOOK],
+        {"9061"},
+        {"5001": "CANCELLED", "5051": "CANCELLED", "5061": "FILLED"},
+    ),
+    "cancelled and rebooked without any order": (
+        [{**TAXED, "ibOrderID": ""}, CANCEL, {**REBOOK, "ibOrderID": ""}], {"9051"}, {},
+    ),
+    "rebooked under the same execution id": (
+        [TAXED, CANCEL, {**REBOOK, "ibExecID": "0000aa01.65e2b001.01.01"}],
+        {"9051"},
+        {"5001": "CANCELLED", "5051": "FILLED"},
     ),
     "corrected": ([ORIGINAL, SECOND_FILL, CORRECTION], {"9002", "9051"}, {"5001": "FILLED", "5051": "FILLED"}),
     "corrected under the same execution id": (
@@ -107,6 +130,8 @@ class Story:
             "SELECT replace(row, account, '') FROM (SELECT account_id, t::text FROM trades_norm t "
             "UNION ALL SELECT account_id, t::text FROM orders_norm t "
             "UNION ALL SELECT account_id, t::text FROM fees_norm t "
+            "UNION ALL SELECT account_id, t::text FROM fee_allocations t "
+            "UNION ALL SELECT account_id, t::text FROM broker_trade_figures t "
             "UNION ALL SELECT account_id, concat_ws(' ', kind, broker_key, reason) FROM quarantine "
             "WHERE resolved_at IS NULL) AS found (account, row) WHERE account = %s ORDER BY 1"
         )
@@ -258,3 +283,86 @@ def test_a_cancel_that_names_no_trade_is_quarantined_and_said(db: Database) -> N
     nameless.arrives({**CANCEL, "origTransactionID": "", "origTradeID": ""})
     nameless.normalized()
     assert (nameless.standing(), nameless.quarantined()) == ({}, [("9050", "missing_original")])
+
+
+def borne(told: Story) -> Rows:
+    """Which transaction bears which fee, by a share of it."""
+    text = (
+        "SELECT replace(a.fee_uid, 'IB_' || a.account_id || '_', ''), t.broker_trade_id, a.amount "
+        "FROM fee_allocations a JOIN trades_norm t USING (trade_uid) WHERE a.account_id = %s ORDER BY 1, 2"
+    )
+    return query(told.db.url, text, told.account)
+
+
+def test_the_fees_of_a_cancelled_trade_go_with_the_rebook_that_is_in_force(db: Database) -> None:
+    tax, commission = Decimal("0.5"), Decimal("1.0055")
+    late = story(db)
+    expected = [
+        (TAXED, [("9001_TAX", "9001", tax)]),
+        (BY_TRANSACTION, [("9001_TAX", "9001", tax)]),
+        (REBOOK, [("9001_COMMISSION", "9051", commission), ("9001_TAX", "9051", tax)]),
+        (AGAIN, [("9001_TAX", "9001", tax)]),
+        (
+            SECOND_REBOOK,
+            [("9001_COMMISSION", "9061", commission), ("9001_TAX", "9061", tax), ("9051_COMMISSION", "9061", 0)],
+        ),
+    ]
+    for told, shares in expected:
+        late.arrives(told)
+        late.normalized()
+        assert borne(late) == shares, told
+
+
+def test_without_its_relatives_a_rebook_would_not_bear_the_fees_of_its_original(db: Database) -> None:
+    late = story(db)
+    for told in (TAXED, BY_TRANSACTION):
+        late.arrives(told)
+        late.normalized()
+    late.arrives(REBOOK)
+    repository = NormalizeRepository(db, Broker.IB)
+    repository.rewrite([(late.account, REBOOKED)], alone)
+    assert borne(late) == [("9001_TAX", "9001", Decimal("0.5"))]
+    repository.rewrite([(late.account, REBOOKED)], BROKER.normalize)
+    assert [bearer for _, bearer, _ in borne(late)] == ["9051", "9051"]
+
+
+def test_a_fee_that_is_corrected_away_leaves_no_share_behind(db: Database) -> None:
+    late = story(db)
+    late.arrives(TAXED)
+    late.normalized()
+    assert borne(late) == [("9001_TAX", "9001", Decimal("0.5"))]
+    late.arrives({"taxes": "0", "notes": "P;R"})
+    late.normalized()
+    assert query(db.url, "SELECT * FROM fee_allocations WHERE account_id = %s", late.account) == []
+
+
+def figures(told: Story) -> Rows:
+    """What IB computed, by transaction and day."""
+    text = (
+        "SELECT t.broker_trade_id, f.business_date, f.proceeds FROM broker_trade_figures f "
+        "LEFT JOIN trades_norm t USING (trade_uid) WHERE f.account_id = %s ORDER BY 1"
+    )
+    return query(told.db.url, text, told.account)
+
+
+def test_the_figures_of_a_trade_follow_it_to_another_day(db: Database) -> None:
+    moved, told = on(FIRST + timedelta(days=1)), {"proceeds": "-2005"}
+    late = story(db)
+    late.arrives(told)
+    late.normalized()
+    assert figures(late) == [("9001", FIRST, Decimal(-2005))]
+    late.arrives({**told, **moved})
+    late.normalized()
+    late.normalized(FIRST)
+    assert figures(late) == [("9001", FIRST + timedelta(days=1), Decimal(-2005))]
+
+
+def test_the_figures_of_other_days_stay_when_a_relative_is_read_with_them(db: Database) -> None:
+    late = story(db)
+    for told in ({"proceeds": "-2005"}, CANCEL, {**REBOOK, "proceeds": "-2004"}):
+        late.arrives(told)
+        late.normalized()
+    expected = [("9001", FIRST, Decimal(-2005)), ("9050", CANCELLED, None), ("9051", REBOOKED, Decimal(-2004))]
+    for day in (FIRST, CANCELLED, REBOOKED, QUIET):
+        late.normalized(day)
+        assert figures(late) == expected

@@ -1,12 +1,12 @@
 """What a broker knows is what the database shows: every order, every fill, every sum, nothing more."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from apex_pipeline.brokers.scenario import ScenarioOrder, truth
 from apex_pipeline.domain.models import Broker, TradeKind
-from tests.pipeline.conftest import RAW_TABLES, World, with_endings
+from tests.pipeline.conftest import RAW_TABLES, World, first_weekday, with_endings
 from tests.store.rows import query, value
 
 
@@ -56,6 +56,28 @@ def assert_a_changed_price_would_be_seen(loaded: World) -> None:
         assert fills_in_database(loaded, broker) != fills_in_scenario(loaded, broker)
 
 
+def test_every_tax_of_interactive_brokers_is_borne_whole_by_one_trade(loaded: World) -> None:
+    unborne = (
+        "SELECT count(*), count(*) FILTER (WHERE a.amount IS DISTINCT FROM f.amount) FROM fees_norm f "
+        "LEFT JOIN fee_allocations a USING (fee_uid) WHERE f.broker = 'IB' AND f.trade_uid IS NULL"
+    )
+    ((taxes, without),) = query(loaded.db.url, unborne)
+    assert (taxes > 0, without) == (True, 0)
+    query(loaded.db.url, "DELETE FROM fee_allocations WHERE broker = 'IB'")
+    assert query(loaded.db.url, unborne) == [(taxes, taxes)]
+
+
+def test_every_trade_of_interactive_brokers_has_the_figures_and_the_id_of_its_statement(loaded: World) -> None:
+    lacking = (
+        "SELECT count(*), count(*) FILTER (WHERE f.proceeds IS NULL OR f.cost_basis IS NULL OR instrument_id IS NULL) "
+        "FROM trades_norm t FULL JOIN broker_trade_figures f USING (trade_uid) "
+        "WHERE coalesce(t.broker, f.broker) = 'IB'"
+    )
+    assert query(loaded.db.url, lacking) == [(loaded.count("trades_norm", Broker.IB), 0)]
+    query(loaded.db.url, "UPDATE trades_norm SET trade_uid = trade_uid || '?' WHERE broker = 'IB'")
+    assert query(loaded.db.url, lacking) != [(loaded.count("trades_norm", Broker.IB), 0)]
+
+
 def test_every_trade_hangs_on_its_order_with_the_order_s_quantity(loaded: World) -> None:
     rows = query(
         loaded.db.url,
@@ -98,8 +120,8 @@ def test_every_asked_weekday_is_covered_for_every_account(loaded: World) -> None
         loaded.db.url,
         "SELECT account_id, min(from_date) <= %s, max(to_date) >= %s FROM load_coverage "
         "WHERE data_type IN ('futu_orders', 'futu_deals', 'ib_flex') GROUP BY account_id, data_type",
-        loaded.scenario.start,
-        loaded.scenario.end,
+        first_weekday(loaded.scenario.start),
+        loaded.scenario.end - timedelta(days=2),
     )
     accounts = {account.account_id for account in loaded.scenario.account_details}
     assert {account for account, *_ in covered} == accounts

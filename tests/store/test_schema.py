@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterable
 from dataclasses import fields
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
@@ -25,7 +25,11 @@ from tests.store.rows import connected, query
 PACKAGE = PROJECT_DIR / "apex_pipeline"
 FILES = sorted((PACKAGE / "store" / "sql").glob("*.sql"))
 RAW_TABLES = [raw_table(broker, kind) for broker, kinds in RAW_KINDS.items() for kind in kinds]
-REGISTERED = [*(item for item in vars(tables).values() if isinstance(item, Table)), *tables.STATEMENT_TABLES.values()]
+REGISTERED = [
+    *(item for item in vars(tables).values() if isinstance(item, Table)),
+    *tables.STATEMENT_TABLES.values(),
+    *tables.LEDGER_TABLES.values(),
+]
 CLASSES = {**ROW_CLASSES, **{table.name: RawRow for table in RAW_TABLES}}
 
 TYPES_THAT_CANNOT_BE_INFERRED = {"final_after_days": "integer"}
@@ -140,6 +144,7 @@ def sql_type(hint: Any) -> str:
         Decimal: "numeric",
         datetime: "timestamp with time zone",
         date: "date",
+        time: "time without time zone",
         bool: "boolean",
         int: "bigint",
     }

@@ -58,6 +58,7 @@ def read(record: Record, order: Order | None) -> tuple[Trade, Instrument]:
         link_id=None,
         source=SOURCE,
         report_date=None,
+        instrument_id=listing.futu_code,
     )
     return trade, codes.instrument(listing, currency, multiplier, row.get("name") or None)
 

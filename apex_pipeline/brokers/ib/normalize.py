@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from apex_pipeline.brokers.ib.attributes import Attributes
 from apex_pipeline.brokers.ib.drift import drifts
+from apex_pipeline.brokers.ib.fee_bearers import Charged, allocations, rebook_relatives
 from apex_pipeline.brokers.ib.fee_parts import parts_of, section_relatives
 from apex_pipeline.brokers.ib.fees import fees_of
 from apex_pipeline.brokers.ib.identity import execution_root
@@ -15,6 +16,7 @@ from apex_pipeline.brokers.ib.reversals import check_original, relatives_of, rev
 from apex_pipeline.brokers.ib.rows import reject_of
 from apex_pipeline.brokers.ib.statement_facts import add_sections
 from apex_pipeline.brokers.ib.symbols import instrument_of
+from apex_pipeline.brokers.ib.trade_figures import trade_figures
 from apex_pipeline.brokers.ib.trades import order_uid, trade_of, uid_of_transaction
 from apex_pipeline.brokers.ib.tws_snapshots import tws_balances, tws_instruments, tws_positions
 from apex_pipeline.domain.models import Instrument
@@ -36,11 +38,13 @@ def normalize(records: Sequence[Record]) -> Normalized:
         uid: item for item in current if item.kind is RecordKind.ORDERS and (uid := order_uid(Attributes(item)))
     }
     result.orders.extend(orders_of(executions, order_rows))
-    _fees(current, result)
+    _fees(current, executions, result)
+    _add_figures(executions, result)
     _add_provisional(current, result)
     add_sections(current, result)
     _add_snapshots(current, result)
     result.relatives.update(relatives_of(current), section_relatives(current), confirmations_of(current))
+    result.relatives.update(rebook_relatives(executions))
     result.drifts.extend(drifts(current))
     return result
 
@@ -88,10 +92,11 @@ def _repeated(record: Record, other: Record) -> UnknownPayload:
     return UnknownPayload("same_execution", f"row {record.key} repeats the execution id of row {other.key}")
 
 
-def _fees(records: Sequence[Record], result: Normalized) -> None:
-    """Fills `result.fees`, each under the uid that its trade has, and `result.rejects`."""
+def _fees(records: Sequence[Record], executions: Sequence[Execution], result: Normalized) -> None:
+    """Fills `result.fees`, each under the uid that its trade has, `result.fee_allocations` and `result.rejects`."""
     uids = {(trade.account_id, trade.broker_trade_id): trade.trade_uid for trade in result.trades}
     parts = parts_of(records)
+    charged: list[Charged] = []
     for record in (item for item in records if item.kind is RecordKind.FEES):
         try:
             fees = list(fees_of(record, parts))
@@ -99,7 +104,19 @@ def _fees(records: Sequence[Record], result: Normalized) -> None:
             result.rejects.append(reject_of(record, error))
             continue
         own = uids.get((record.account_id, record.key))
-        result.fees.extend(replace(fee, trade_uid=own) if own and fee.trade_uid else fee for fee in fees)
+        fees = [replace(fee, trade_uid=own) if own and fee.trade_uid else fee for fee in fees]
+        charged.append((record, fees))
+        result.fees.extend(fees)
+    result.fee_allocations.extend(allocations(charged, executions))
+
+
+def _add_figures(executions: Sequence[Execution], result: Normalized) -> None:
+    """What IB computed for each trade. A figure that cannot be read is refused by itself: the trade is a fact."""
+    for item in executions:
+        try:
+            result.statements.broker_trade_figures.append(trade_figures(item))
+        except UnknownPayload as error:
+            result.rejects.append(replace(reject_of(item.record, error), key=f"{item.record.key}#figures"))
 
 
 def _add_provisional(records: Sequence[Record], result: Normalized) -> None:
@@ -114,6 +131,7 @@ def _add_provisional(records: Sequence[Record], result: Normalized) -> None:
     result.trades.extend(told.trades)
     result.orders.extend(told.orders)
     result.fees.extend(told.fees)
+    result.fee_allocations.extend(told.fee_allocations)
     result.instruments.extend(one for one in told.instruments if one.symbol not in named)
     result.rejects.extend(told.rejects)
     result.relatives.update(told.relatives)

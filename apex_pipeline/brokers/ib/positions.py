@@ -153,4 +153,5 @@ def _lot(uid: str, row: Row, instrument: Instrument, opened_by: str | None) -> B
         currency=told.text("currency"),
         open_trade_id=opened_by,
         source=SOURCE,
+        instrument_id=instrument.ib_conid,
     )

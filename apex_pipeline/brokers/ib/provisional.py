@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from apex_pipeline.brokers.ib.attributes import Attributes
+from apex_pipeline.brokers.ib.fee_bearers import Charged, allocations
 from apex_pipeline.brokers.ib.fees import fees_of
 from apex_pipeline.brokers.ib.identity import execution_root
 from apex_pipeline.brokers.ib.orders import Execution, orders_of
@@ -196,13 +197,16 @@ def _add(result: Normalized, candidates: Iterable[_Candidate], source: str) -> N
     taken_back = reversed_records([item.record for item in found])
     executions: list[Execution] = []
     instruments: dict[str, Instrument] = {}
+    charged: list[Charged] = []
     for item in found:
         try:
             executions.append(_execution(item, taken_back, source, instruments))
-            result.fees.extend(fee for record in item.fees for fee in fees_of(record))
+            charged.extend((record, list(fees_of(record))) for record in item.fees)
         except UnknownPayload as error:
             result.rejects.append(reject_of(item.source, error))
     result.trades.extend(item.trade for item in executions)
+    result.fees.extend(fee for _, fees in charged for fee in fees)
+    result.fee_allocations.extend(allocations(charged, executions))
     result.orders.extend(replace(order, source=source) for order in orders_of(executions, {}))
     result.instruments.extend(instruments.values())
 

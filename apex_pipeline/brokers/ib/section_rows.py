@@ -7,6 +7,7 @@ Every function raises UnknownPayload where a value cannot be read.
 from collections.abc import Iterable
 from dataclasses import replace
 
+from apex_pipeline.brokers.ib.corporate import action_of
 from apex_pipeline.brokers.ib.rows import Row
 from apex_pipeline.brokers.ib.securities import named, required, symbol_of
 from apex_pipeline.brokers.ib.symbols import Named
@@ -71,6 +72,8 @@ def corporate_action(row: Row) -> tuple[CorporateAction, Named]:
         happened_at=told.instant("dateTime"),
         description=told.text("actionDescription") or told.text("description"),
         source=SOURCE,
+        kind=action_of(told),
+        instrument_id=about.instrument.ib_conid,
     ), about
 
 
@@ -98,6 +101,7 @@ def transfer(row: Row) -> tuple[Transfer, Named | None]:
         settle_date=told.date("settleDate"),
         description=told.text("description"),
         source=SOURCE,
+        instrument_id=instrument.ib_conid if instrument else None,
     ), about
 
 
@@ -218,4 +222,5 @@ def closed_lot(row: Row) -> tuple[ClosedLot, Named]:
         open_trade_id=told.id("transactionID"),
         notes=told.text("notes"),
         source=SOURCE,
+        instrument_id=about.instrument.ib_conid,
     ), about

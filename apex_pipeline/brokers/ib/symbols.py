@@ -11,6 +11,7 @@ from datetime import date
 from decimal import Decimal
 
 from apex_pipeline.brokers.ib.attributes import Attributes
+from apex_pipeline.brokers.ib.bonds import money_per_point
 from apex_pipeline.brokers.ib.exchanges import market_of
 from apex_pipeline.brokers.ib.times import date_of
 from apex_pipeline.domain.instruments import (
@@ -98,8 +99,13 @@ def instrument_of(row: Attributes) -> Named:
 
 
 def multiplier_of(row: Attributes, asset_class: AssetClass) -> Decimal | None:
-    """Units per contract; 1 for shares and currencies where the query leaves it out, else None if unknown."""
+    """Units per contract; 1 for shares and currencies where the query leaves it out, else None if unknown.
+
+    Of a bond: money per unit and point of price, as far as the row's own money proves it.
+    """
     told = row.number("multiplier")
+    if asset_class is AssetClass.BOND:
+        return money_per_point(row, told)
     if told is None and asset_class in (AssetClass.STOCK, AssetClass.FX):
         return Decimal(1)
     return told or None

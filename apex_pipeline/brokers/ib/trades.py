@@ -55,6 +55,7 @@ def trade_of(record: Record, named: Named, reversed_records: Collection[tuple[st
         link_id=row.id("positionActionID") or combo_stem(row),
         source=SOURCE,
         report_date=row.date("reportDate"),
+        instrument_id=instrument.ib_conid,
     )
 
 

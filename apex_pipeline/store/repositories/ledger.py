@@ -12,6 +12,7 @@ from apex_pipeline.domain.strategies.classify import StrategyAssignment
 from apex_pipeline.domain.strategies.legs import ClassifiableOrder, PositionChange, classifiable, position_change
 from apex_pipeline.store.db import Database, Merged, Transaction
 from apex_pipeline.store.repositories.loads import quarantine_rows, record_of
+from apex_pipeline.store.repositories.positions import relink_round_trips
 from apex_pipeline.store.tables import (
     BREAKS,
     BROKER_BALANCES,
@@ -35,6 +36,8 @@ Day = tuple[str, date]
 """An account and a business date."""
 
 _TRADES = (RecordKind.TRADES, RecordKind.PROVISIONAL)
+_CHARGED = (RecordKind.FEES, RecordKind.PROVISIONAL)
+_TRADE_FIGURES = "broker_trade_figures"
 
 Identity = tuple[str, str, str]
 """Kind, account and key of a record."""
@@ -83,6 +86,8 @@ class NormalizeRepository:
             self._remove_stale(tx, records, rows, orders)
             self._replace_drift(tx, days, rows)
             written |= self._replace_facts(tx, days, rows)
+            traded = sorted({(r.account_id, r.business_date) for r in records if r.kind is RecordKind.TRADES})
+            tx.execute("broker_trade_figures_remove_stale", broker=self._broker, **_arrays(traded))
             self._quarantine(tx, records, rows)
             mark_changed(tx, self._broker, _touched(days, records, rows))
         return Written(written, len(rows.rejects))
@@ -138,7 +143,7 @@ class NormalizeRepository:
         tx.execute("fees_remove_stale", processed=orders, keep=[fee.fee_uid for fee in rows.fees])
         tx.execute(
             "fee_allocations_remove_stale",
-            processed=orders,
+            charged=[f"{self._broker}_{r.account_id}_{r.key}" for r in records if r.kind in _CHARGED],
             fees=[part.fee_uid for part in rows.fee_allocations],
             trades=[part.trade_uid for part in rows.fee_allocations],
         )
@@ -149,11 +154,10 @@ class NormalizeRepository:
             **_keys(record for record in records if record.kind in _TRADES),
             keep=[trade.trade_uid for trade in rows.trades],
         )
-        charged = (RecordKind.FEES, RecordKind.PROVISIONAL)
         tx.execute(
             "fees_without_order_remove_stale",
             broker=self._broker,
-            **_keys(record for record in records if record.kind in charged),
+            **_keys(record for record in records if record.kind in _CHARGED),
             keep=[fee.fee_uid for fee in rows.fees],
         )
         moved = [(r.account_id, key) for r in records for key in _cash_ids(r)]
@@ -189,10 +193,17 @@ class NormalizeRepository:
         tx.execute("drift_remove_stale", broker=self._broker, **_arrays(days), **kept)
 
     def _replace_facts(self, tx: Transaction, days: Sequence[Day], rows: Normalized) -> dict[str, Merged]:
-        """What the statements of these days say; of other days only parts were read."""
+        """What the statements of these days say; of other days only parts were read.
+
+        Figures of trades are written of every day: the uid of a trade may change with what is read beside it.
+        """
         own, told = set(days), rows.statements
         facts = {
-            name: [fact for fact in getattr(told, name) if (fact.account_id, fact.business_date) in own]
+            name: [
+                fact
+                for fact in getattr(told, name)
+                if name == _TRADE_FIGURES or (fact.account_id, fact.business_date) in own
+            ]
             for name in STATEMENT_TABLES
         }
         return {
@@ -250,6 +261,9 @@ class StrategyRepository:
                 orders=[assignment.order_uid for assignment in assignments],
                 strategies=[assignment.strategy_uid for assignment in assignments],
             )
+            if merged.changed or removed:
+                relink_round_trips(tx, [account_id])
+                tx.execute("strategies_mark_value", account_id=account_id)
         return merged + Merged(0, 0, removed)
 
     def _instruments(self, account_id: str) -> dict[str, Instrument]:
@@ -327,7 +341,7 @@ def mark_changed(tx: Transaction, broker: Broker, days: set[Day]) -> None:
     """Have the stages after normalizing look at these days again."""
 
     def rows() -> Iterator[dict[str, Any]]:
-        for stage in ("classify", "reconcile"):
+        for stage in ("classify", "match", "value", "reconcile"):
             for account, day in sorted(days):
                 yield {"stage": stage, "broker": broker, "account_id": account, "business_date": day}
 

@@ -1,0 +1,1 @@
+"""What is known of the world beside the brokers: the days on which exchanges trade."""

@@ -1,0 +1,1 @@
+SELECT * FROM positions WHERE position_id = %(position_id)s

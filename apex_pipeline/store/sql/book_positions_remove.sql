@@ -1,0 +1,1 @@
+DELETE FROM positions WHERE position_id = ANY (%(ids)s)

@@ -1,0 +1,59 @@
+-- D07. What Futu booked for trades and their fees on a clearing date, and what our trades and fees of that day make, by
+-- currency. Fees are rounded each to a cent, so n of them may differ by n half cents. Where the money of a few days
+-- together agrees the days differ only in time; where an order has no fee yet it is the fee that is missing.
+WITH day AS (
+    SELECT DISTINCT c.account_id, on_date::date AS on_date
+    FROM load_coverage c CROSS JOIN generate_series(
+        greatest(c.from_date, %(from_date)s::date - 4), least(c.to_date, %(to_date)s::date + 4), interval '1 day'
+    ) AS on_date
+    WHERE c.broker = 'FUTU' AND c.data_type = 'futu_cash'
+      AND c.from_date <= %(to_date)s::date + 4 AND c.to_date >= %(from_date)s::date - 4
+), side AS (
+    SELECT m.account_id, m.currency, m.booked_on AS on_date, m.amount AS flow, 0 AS ours, 0 AS fees
+    FROM cash_movements m
+    WHERE m.broker = 'FUTU' AND m.kind IN ('TRADE', 'FEE') AND m.amount <> 0
+      AND m.booked_on BETWEEN %(from_date)s::date - 4 AND %(to_date)s::date + 4
+      AND NOT EXISTS (SELECT FROM cash_ledger c WHERE c.entry_uid = m.cash_uid || ':CASH')
+    UNION ALL
+    SELECT c.account_id, c.currency, c.booked_on, 0, c.amount, CASE c.kind WHEN 'FEE' THEN 1 ELSE 0 END
+    FROM cash_ledger c
+    WHERE c.broker = 'FUTU' AND c.kind IN ('TRADE', 'FEE') AND c.cash_uid IS NULL
+      AND c.account_id IN (SELECT account_id FROM day)
+      AND c.booked_on BETWEEN %(from_date)s::date - 4 AND %(to_date)s::date + 4
+), daily AS (
+    SELECT s.account_id, s.currency, s.on_date, sum(s.flow) AS flow, sum(s.ours) AS ours,
+           sum(s.ours) - sum(s.flow) AS delta, greatest(sum(s.fees), 1) * 0.005 AS tolerance
+    FROM side s JOIN day USING (account_id, on_date) GROUP BY 1, 2, 3
+)
+SELECT 'FUTU' AS broker, d.account_id, concat(d.account_id, ' ', d.currency, ' ', d.on_date) AS subject,
+       d.on_date AS business_date, d.flow AS expected, d.ours AS actual,
+       CASE WHEN near.agrees OR pending.orders IS NOT NULL THEN 'WARN' ELSE 'ERROR' END AS severity, d.currency,
+       CASE WHEN near.agrees THEN 'TIMING' WHEN pending.orders IS NOT NULL THEN 'FEE_PENDING'
+            WHEN d.flow = 0 THEN 'MISSING_B' WHEN d.ours = 0 THEN 'MISSING_A' END AS cause,
+       jsonb_build_object('orders_without_fees', pending.orders, 'bookings', bookings.told) AS evidence
+FROM daily d
+CROSS JOIN LATERAL (
+    SELECT coalesce(bool_or(abs(total) <= allowed), false) AS agrees FROM (
+        SELECT sum(n.delta) AS total, sum(n.tolerance) AS allowed, count(*) AS days
+        FROM daily n CROSS JOIN generate_series(0, 4) AS back CROSS JOIN generate_series(0, 4) AS ahead
+        WHERE n.account_id = d.account_id AND n.currency = d.currency
+          AND n.on_date BETWEEN d.on_date - back AND d.on_date + ahead
+        GROUP BY back, ahead
+    ) AS window_of_days WHERE days > 1
+) AS near
+CROSS JOIN LATERAL (
+    SELECT jsonb_agg(DISTINCT t.order_uid) AS orders FROM trades_norm t
+    WHERE t.trade_date = d.on_date AND t.account_id = d.account_id AND t.currency = d.currency AND t.effective
+      AND t.order_uid IS NOT NULL AND t.source = 'futu_deals'
+      AND NOT EXISTS (SELECT FROM fees_norm f WHERE f.order_uid = t.order_uid)
+) AS pending
+CROSS JOIN LATERAL (
+    SELECT jsonb_agg(jsonb_build_object('cash_uid', m.cash_uid, 'amount', m.amount::text) ORDER BY m.cash_uid) AS told
+    FROM (
+        SELECT m.cash_uid, m.amount FROM cash_movements m
+        WHERE m.account_id = d.account_id AND m.currency = d.currency AND m.booked_on = d.on_date
+          AND m.kind IN ('TRADE', 'FEE') ORDER BY 1 LIMIT 20
+    ) AS m
+) AS bookings
+WHERE d.on_date BETWEEN %(from_date)s AND %(to_date)s AND abs(d.delta) > d.tolerance
+ORDER BY 3

@@ -1,0 +1,97 @@
+-- D06. Of every statement of funds, by currency: what its lines move leads from its first balance to its last, line by
+-- line (each line's balance before it is that after another, whatever their order). And of each of its days: our
+-- entries and its lines move the same in every transaction.
+DROP TABLE IF EXISTS span;
+DROP TABLE IF EXISTS day;
+DROP TABLE IF EXISTS line;
+CREATE TEMPORARY TABLE span (
+    broker text COLLATE "C", account_id text COLLATE "C", currency text COLLATE "C", from_date date, to_date date,
+    low numeric, high numeric
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE day (
+    broker text COLLATE "C", account_id text COLLATE "C", currency text COLLATE "C", from_date date, to_date date,
+    on_date date
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE line (
+    account_id text COLLATE "C", currency text COLLATE "C", from_date date, to_date date, amount numeric, after numeric,
+    before numeric
+) ON COMMIT DROP;
+
+INSERT INTO span
+SELECT broker, account_id, currency, from_date, to_date, min(balance) AS low, max(balance) AS high
+FROM broker_funds
+WHERE level = 'Currency' AND from_date IS NOT NULL AND amount IS NULL AND balance IS NOT NULL
+  AND business_date BETWEEN %(from_date)s AND %(to_date)s
+GROUP BY 1, 2, 3, 4, 5 HAVING count(*) = 2;
+ANALYZE span;
+INSERT INTO day
+SELECT broker, account_id, currency, from_date, to_date, on_date::date
+FROM span CROSS JOIN generate_series(from_date, to_date, interval '1 day') AS on_date;
+ANALYZE day;
+INSERT INTO line
+SELECT d.account_id, d.currency, d.from_date, d.to_date, l.amount, round(l.balance, 6),
+       round(l.balance - l.amount, 6)
+FROM day d JOIN broker_funds l ON l.account_id = d.account_id AND l.currency = d.currency AND l.business_date = d.on_date
+WHERE l.level = 'Currency' AND l.amount IS NOT NULL AND l.from_date IS NULL;
+ANALYZE line;
+
+WITH loose AS (
+    -- balances that only one side knows: once each for the first and the last of all, if nothing is wrong
+    SELECT account_id, currency, from_date, to_date, balance
+    FROM (
+        SELECT account_id, currency, from_date, to_date, after AS balance, 1 AS side FROM line
+        UNION ALL SELECT account_id, currency, from_date, to_date, before, -1 FROM line
+    ) AS balances
+    GROUP BY 1, 2, 3, 4, 5 HAVING sum(side) <> 0
+), broken AS (
+    SELECT s.broker, s.account_id, s.currency, s.from_date, s.to_date, s.high - s.low AS expected,
+           abs(coalesce(moved.amount, 0)) AS actual, strange.balances
+    FROM span s
+    LEFT JOIN (
+        SELECT account_id, currency, from_date, to_date, sum(amount) AS amount FROM line GROUP BY 1, 2, 3, 4
+    ) AS moved USING (account_id, currency, from_date, to_date)
+    LEFT JOIN (
+        SELECT o.account_id, o.currency, o.from_date, o.to_date,
+               to_jsonb((array_agg(o.balance::text ORDER BY o.balance))[:20]) AS balances
+        FROM loose o JOIN span USING (account_id, currency, from_date, to_date)
+        WHERE o.balance NOT IN (round(span.low, 6), round(span.high, 6))
+        GROUP BY 1, 2, 3, 4
+    ) AS strange USING (account_id, currency, from_date, to_date)
+), told AS (
+    SELECT DISTINCT d.broker, d.account_id, d.currency, d.on_date FROM day d
+    WHERE d.on_date BETWEEN %(from_date)s AND %(to_date)s
+), moved AS (
+    SELECT t.broker, l.account_id, l.currency, l.business_date AS on_date, l.broker_transaction_id AS transaction_id,
+           l.amount AS theirs, 0 AS ours, NULL AS entry_uid
+    FROM told t JOIN broker_funds l
+      ON l.account_id = t.account_id AND l.currency = t.currency AND l.business_date = t.on_date
+    WHERE l.level = 'Currency' AND l.amount <> 0 AND l.from_date IS NULL
+    UNION ALL
+    SELECT t.broker, c.account_id, c.currency, c.booked_on,
+           coalesce(d.broker_trade_id, regexp_replace(m.broker_cash_id, '_(BASE|QUOTE)$', ''), v.broker_transaction_id,
+                    a.broker_transaction_id, l.broker_transaction_id),
+           0, c.amount, c.entry_uid
+    FROM told t JOIN cash_ledger c ON c.account_id = t.account_id AND c.currency = t.currency AND c.booked_on = t.on_date
+    LEFT JOIN trades_norm d ON d.trade_uid = c.trade_uid
+    LEFT JOIN cash_movements m ON m.cash_uid = c.cash_uid
+    LEFT JOIN transfers v ON c.kind = 'TRANSFER' AND v.transfer_uid = left(c.entry_uid, -9)
+    LEFT JOIN corporate_actions a ON c.kind = 'CORPORATE_ACTION' AND a.action_uid = left(c.entry_uid, -7)
+    LEFT JOIN broker_funds l ON c.kind = 'OTHER' AND l.line_uid = left(c.entry_uid, -6)
+    WHERE c.kind <> 'OPENING'
+), differing AS (
+    SELECT broker, account_id, currency, on_date, transaction_id, sum(theirs) AS theirs, sum(ours) AS ours,
+           jsonb_agg(entry_uid ORDER BY entry_uid) FILTER (WHERE entry_uid IS NOT NULL) AS entries
+    FROM moved GROUP BY 1, 2, 3, 4, 5 HAVING abs(sum(theirs) - sum(ours)) > 0.005
+)
+SELECT broker, account_id, concat(account_id, ' ', currency, ' ', from_date, '..', to_date) AS subject,
+       to_date AS business_date, expected, actual, 'ERROR' AS severity, currency, NULL AS cause,
+       jsonb_build_object('loose_balances', balances) AS evidence
+FROM broken WHERE abs(expected - actual) > 0.01 OR balances IS NOT NULL
+UNION ALL
+SELECT broker, account_id, concat(account_id, ' ', currency, ' ', on_date), on_date, sum(theirs), sum(ours), 'ERROR',
+       currency, CASE WHEN bool_and(ours = 0) THEN 'MISSING_A' WHEN bool_and(theirs = 0) THEN 'MISSING_B' END,
+       jsonb_build_object('transactions', jsonb_agg(jsonb_build_object(
+           'transaction', transaction_id, 'theirs', theirs::text, 'ours', ours::text, 'entries', entries
+       ) ORDER BY transaction_id))
+FROM differing GROUP BY 1, 2, 3, 4, currency
+ORDER BY 3

@@ -1,0 +1,7 @@
+-- The instruments of an account whose ledger stopped before the day on which each begins again.
+CREATE TEMPORARY TABLE IF NOT EXISTS touched (
+    account_id text COLLATE "C", instrument_id text COLLATE "C", broker text COLLATE "C" NOT NULL, from_day date NOT NULL,
+    PRIMARY KEY (account_id, instrument_id)
+) ON COMMIT DROP;
+SELECT DISTINCT t.instrument_id FROM touched t JOIN ledger_stops s USING (account_id, instrument_id)
+WHERE t.account_id = %(account_id)s AND t.instrument_id = ANY (%(instruments)s) AND s.business_date < t.from_day

@@ -1,0 +1,1 @@
+SELECT symbol, multiplier FROM instruments WHERE symbol = ANY(%(symbols)s::text[])

@@ -1,0 +1,1 @@
+SELECT * FROM round_trips WHERE trade_id = %(trade_id)s
