@@ -30,6 +30,7 @@ from apex_pipeline.domain.lot_known import (
     conversions_of,
     is_of_source,
 )
+from apex_pipeline.domain.lot_shares import trimmed, trimmed_or_none
 from apex_pipeline.domain.lot_units import Conversion, Conversions
 from apex_pipeline.domain.models import AssetClass, Broker
 from apex_pipeline.domain.statements import BrokerLot, ClosedLot
@@ -43,7 +44,6 @@ from apex_pipeline.domain.told_lots import (
     part_of,
     show,
     total,
-    trimmed,
     without_doubles,
 )
 
@@ -230,8 +230,8 @@ def _row(lot: ToldLot, known: Known, qty: Decimal, cost: Decimal | None, since: 
         qty=trimmed(qty),
         opened_at=told.opened_at,
         opened_on=lot.opened_on or first - timedelta(days=1),
-        open_price=None if open_price is None else trimmed(open_price),
-        cost_basis=None if cost is None else trimmed(cost),
+        open_price=trimmed_or_none(open_price),
+        cost_basis=trimmed_or_none(cost),
         multiplier=known.multiplier,
         currency=contract.currency,
         open_trade_id=told.open_trade_id,

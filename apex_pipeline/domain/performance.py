@@ -11,6 +11,8 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal
 from enum import StrEnum
 
+from apex_pipeline.domain.lot_shares import trimmed
+
 WIDE = Context(prec=60, rounding=ROUND_HALF_UP)
 """Wide enough that only the last rounding of a result loses digits."""
 
@@ -110,14 +112,7 @@ def growth(values: Sequence[Valuation]) -> list[Growth]:
 
 def rounded(value: Decimal) -> Decimal:
     """To 12 places, without trailing zeros."""
-    return plain(value.quantize(PLACES, context=WIDE))
-
-
-def plain(value: Decimal) -> Decimal:
-    """The same number without trailing zeros and without an exponent."""
-    trimmed = value.normalize(WIDE)
-    exponent = trimmed.as_tuple().exponent
-    return trimmed.quantize(_ONE, context=WIDE) if isinstance(exponent, int) and exponent > 0 else trimmed + _ZERO
+    return trimmed(value.quantize(PLACES, context=WIDE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,9 +215,3 @@ def rounded(value: Decimal) -> Decimal:
 def total(values: Iterable[Decimal]) -> Decimal:
     """The exact sum."""
     return reduce(EXACT.add, values, _ZERO)
-
-
-def trimmed(value: Decimal) -> Decimal:
-    """Without the zeros that a division leaves, and without an exponent."""
-    text = f"{value:f}"
-    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from apex_pipeline.domain.ledger import Performance
+from apex_pipeline.domain.lot_shares import trimmed
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.domain.performance import WIDE, Valuation, ValueSource, growth, plain, win_rate
+from apex_pipeline.domain.performance import WIDE, Valuation, ValueSource, growth, win_rate
 
 DAY, HOUR = "DAY", "HOUR"
 OF_THE_ACCOUNT = ("ACCOUNT", "")
@@ -150,7 +151,7 @@ class Valuer:
         held = self._facts.held.get(day, {})
         cash, value = self._cash(day), self._sum(((c, one.value) for c, one in held.items()), day)
         told = self._told(day)
-        ledger = None if cash is None or value is None else plain(cash + value)
+        ledger = None if cash is None or value is None else trimmed(cash + value)
         row = self._empty(OF_THE_ACCOUNT, day, period, as_of)
         return replace(
             row,
@@ -237,7 +238,7 @@ class Valuer:
             if rate is None:
                 return None
             total = WIDE.add(total, WIDE.multiply(amount, rate))
-        return plain(total.quantize(_MONEY, context=WIDE))
+        return trimmed(total.quantize(_MONEY, context=WIDE))
 
     def _base(self, day: date) -> str | None:
         bases = self._facts.bases
@@ -263,7 +264,7 @@ def valuation_of(row: Performance) -> Valuation:
     """What a row says the account was worth, by the ledger and by the broker."""
     ledger = None
     if row.cash is not None and row.positions_value is not None:
-        ledger = plain(row.cash + row.positions_value)
+        ledger = trimmed(row.cash + row.positions_value)
     broker = row.net_liquidation if row.source == ValueSource.BROKER else None
     return Valuation(row.business_date, ledger, broker, row.net_flow)
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apex_pipeline.domain.lot_shares import trimmed
 from apex_pipeline.domain.performance import (
     NOTHING_KNOWN,
     Growth,
@@ -14,7 +15,6 @@ from apex_pipeline.domain.performance import (
     drawdowns,
     growth,
     modified_dietz,
-    plain,
     time_weighted_return,
     win_rate,
 )
@@ -153,7 +153,7 @@ def test_going_on_from_earlier_days_gives_the_same_as_all_at_once(
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**12), max_value=10**12))
 def test_a_plain_number_is_equal_and_has_neither_exponent_nor_trailing_zeros(value: Decimal) -> None:
-    text = str(plain(value))
+    text = str(trimmed(value))
     assert Decimal(text) == value
     assert "E" not in text
     assert "." not in text or not text.endswith("0")
