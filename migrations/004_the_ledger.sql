@@ -459,6 +459,60 @@ CREATE TABLE performance_metrics (
 COMMENT ON TABLE performance_metrics IS 'Value and results by day: of the account, and what was realized by strategy and by underlying.';
 CREATE INDEX performance_metrics_by_date ON performance_metrics (business_date, account_id);
 
+-- Lines of the statement of funds without an id were kept under the days of their statement, once for each that told
+-- them. They are kept by the day they were reported on, as the newest statement of that day tells it; the old records
+-- stay and are no longer read. A line without reportDate counts again when its statement is read again.
+INSERT INTO sections_raw_ib (account_id, record_key, business_date, payload, fetched_at, generated_at, load_id)
+WITH kept AS (
+    SELECT r.*, (payload ->> '_from')::date AS from_date, (payload ->> '_to')::date AS to_date,
+           payload - '{_from,_to,_section,_dates}'::text[] AS line,
+           btrim(payload ->> 'reportDate') AS reported, payload ->> '_dates' AS dates,
+           btrim(coalesce(payload ->> 'transactionID', '')) ~ '^(0*|-|--|N/A|MULTI)$'
+           AND lower(btrim(coalesce(payload ->> 'activityDescription', ''))) NOT IN ('starting balance', 'ending balance')
+           AND (concat(payload ->> 'activityCode', payload ->> 'conid', payload ->> 'symbol') ~ '[^ -]'
+                OR concat(payload ->> 'amount', payload ->> 'debit', payload ->> 'credit') ~ '[1-9]') AS is_line
+    FROM sections_raw_ib r
+    WHERE payload ->> '_section' = 'StmtFunds' AND payload ->> '_tag' = 'StatementOfFundsLine' AND payload ? '_from'
+      AND upper(btrim(coalesce(payload ->> 'levelOfDetail', '')))
+          NOT IN ('SUMMARY', 'SYMBOL_SUMMARY', 'ASSET_SUMMARY', 'BASE_SUMMARY', 'BASESUMMARY', 'BASECURRENCY')
+), dated AS (
+    SELECT account_id, from_date, to_date, line, dates, CASE
+               WHEN reported ~ '^\d{8}$' THEN to_date(reported, 'YYYYMMDD')
+               WHEN reported ~ '^\d{4}-\d{1,2}-\d{1,2}$' THEN to_date(reported, 'YYYY-MM-DD')
+               WHEN reported ~ '^\d{1,2}-[A-Za-z]{3}-\d{4}$' THEN to_date(reported, 'DD-MON-YYYY')
+               WHEN reported ~ '^\d{1,2}-[A-Za-z]{3}-\d{2}$' THEN to_date(reported, 'DD-MON-YY')
+               WHEN reported ~ '^\d{1,2}/\d{1,2}/\d{4}$' AND dates = 'dmy' THEN to_date(reported, 'DD/MM/YYYY')
+               WHEN reported ~ '^\d{1,2}/\d{1,2}/\d{2}$' AND dates = 'dmy' THEN to_date(reported, 'DD/MM/YY')
+               WHEN reported ~ '^\d{1,2}/\d{1,2}/\d{4}$' THEN to_date(reported, 'MM/DD/YYYY')
+               WHEN reported ~ '^\d{1,2}/\d{1,2}/\d{2}$' THEN to_date(reported, 'MM/DD/YY')
+           END AS on_date
+    FROM kept WHERE is_line
+), statement AS (
+    -- its balances say that a statement tells of the movements of its days, also where it has no such line
+    SELECT account_id, from_date, to_date, max(generated_at) AS generated_at, max(load_id) AS load_id,
+           max(fetched_at) AS fetched_at
+    FROM kept GROUP BY 1, 2, 3
+), newest AS (
+    SELECT DISTINCT ON (d.account_id, d.on_date) d.account_id, d.on_date, s.from_date, s.to_date, s.generated_at,
+           s.load_id, s.fetched_at
+    FROM (SELECT DISTINCT account_id, on_date FROM dated WHERE on_date BETWEEN from_date AND to_date) AS d
+    JOIN statement s ON s.account_id = d.account_id AND d.on_date BETWEEN s.from_date AND s.to_date
+    ORDER BY d.account_id, d.on_date, s.generated_at DESC NULLS LAST, s.load_id DESC, s.from_date
+), written AS (
+    SELECT d.*, (SELECT array_agg(part.word ORDER BY field.key COLLATE "C", part.place)
+                 FROM jsonb_each_text(line) AS field
+                 CROSS JOIN LATERAL (VALUES (1, field.key), (2, field.value)) AS part (place, word)) AS words
+    FROM dated d
+)
+SELECT n.account_id, concat('StmtFunds/unnumbered/', n.on_date, '/', n.on_date), n.on_date,
+       jsonb_build_object('_section', 'StmtFunds', '_from', n.on_date, '_to', n.on_date, 'rows',
+                          coalesce(jsonb_agg(w.line ORDER BY w.words COLLATE "C") FILTER (WHERE w.line IS NOT NULL), '[]'))
+       || CASE WHEN max(w.dates) IS NULL THEN '{}' ELSE jsonb_build_object('_dates', max(w.dates)) END,
+       n.fetched_at, n.generated_at, n.load_id
+FROM newest n LEFT JOIN written w USING (account_id, from_date, to_date, on_date)
+GROUP BY n.account_id, n.on_date, n.fetched_at, n.generated_at, n.load_id
+ON CONFLICT DO NOTHING;
+
 -- Everything that is stored is read again, so that rows of before have what the ledger needs.
 INSERT INTO dirty_days (stage, broker, account_id, business_date)
 SELECT DISTINCT 'normalize', broker, account_id, business_date FROM raw_records

@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ def server_url() -> Iterator[str]:
     home.mkdir(mode=0o755, exist_ok=True)
     with EmbeddedServer(home) as server:
         yield server.url("postgres")
+    if not (server.data_dir / "postmaster.pid").exists():  # the last worker clears up
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from apex_pipeline.brokers.scenario import CashBooking, Contract, Event, Fill, Scenario, ScenarioAccount, ScenarioOrder
-from apex_pipeline.brokers.scenario_market import CENT, currency_of, weekdays_later
+from apex_pipeline.brokers.scenario_days import settled_on
+from apex_pipeline.brokers.scenario_market import CENT, currency_of
 from apex_pipeline.domain.models import AssetClass, CashKind, Side, TradeKind
 
 FIRST_DEPOSIT = Decimal(1_000_000)
@@ -215,9 +216,3 @@ def _of_delivery(shares: Event, option: Event) -> CashBooking:
         shares.account_id, _DELIVERED[shares.kind], shares.trade_date, settled_on(shares.contract, shares.trade_date),
         shares.contract.currency, money, option.contract, option.qty, shares.price,
     )  # fmt: skip
-
-
-def settled_on(contract: Contract, day: date) -> date:
-    """Two weekdays after for Hong Kong shares, one for everything else."""
-    slow = contract.market == "HK" and contract.asset_class == AssetClass.STOCK
-    return weekdays_later(day, 2 if slow else 1)

@@ -14,14 +14,9 @@ from typing import final
 from apex_pipeline.brokers.scenario import Event, Scenario, ScenarioAccount, ScenarioOrder
 from apex_pipeline.brokers.scenario_book import Book, Idea, Piece, Settled, final_holdings
 from apex_pipeline.brokers.scenario_cash import drawn_bookings
+from apex_pipeline.brokers.scenario_days import SESSIONS, booking_time, is_session, session_days, session_times
 from apex_pipeline.brokers.scenario_ideas import Drawn, draw, planned_short_put
-from apex_pipeline.brokers.scenario_market import (
-    Market,
-    booking_time,
-    mark_price,
-    session_days,
-    session_times,
-)
+from apex_pipeline.brokers.scenario_market import Market, mark_price
 from apex_pipeline.brokers.scenario_orders import Clerk, Ids, Intent
 from apex_pipeline.domain.models import Broker, OptionRight, Side, TradeKind
 from apex_pipeline.errors import ConfigError
@@ -36,14 +31,14 @@ _LAST_HOUR = timedelta(minutes=65)
 def generate(seed: int, orders: int, days: int, end: date) -> Scenario:
     """A scenario with at least `orders` orders per broker, spread over the `days` calendar days up to `end`.
 
-    For IB only orders with fills are counted. Raises ConfigError when no session falls into the days.
+    For IB only orders with fills are counted. Raises ConfigError when New York has no session on these days.
     """
     start = end - timedelta(days - 1)
-    sessions = session_days(start, end) if days > 0 else []
-    if not sessions:
-        raise ConfigError(f"no exchange opens between {start} and {end}: ask for more days")
+    sessions = {market: session_days(market, start, end) for market in SESSIONS}
+    if not sessions["US"]:
+        raise ConfigError(f"New York's exchanges do not open between {start} and {end}: ask for more days")
     market, ids = Market(seed, sessions), Ids()
-    accounts = _accounts(sessions)
+    accounts = _accounts(sessions["US"])
     desks = [Desk(seed, broker, [a for a in accounts if a.broker == broker], market, ids) for broker in Broker]
     for desk in desks:
         desk.trade(orders)
@@ -51,7 +46,7 @@ def generate(seed: int, orders: int, days: int, end: date) -> Scenario:
     events = sorted((e for desk in desks for e in desk.events), key=lambda e: (e.at, e.event_id))
     holdings = final_holdings(made, events, lambda c: mark_price(market.closes, c, end))
     names = {b: tuple(a.account_id for a in accounts if a.broker == b) for b in Broker}
-    cash = drawn_bookings(seed, (a for a in accounts if a.broker == Broker.FUTU), made, events, sessions)
+    cash = drawn_bookings(seed, (a for a in accounts if a.broker == Broker.FUTU), made, events, market.days)
     return Scenario(seed, start, end, names, tuple(made), tuple(events), holdings, accounts, market.closes, cash)
 
 
@@ -97,12 +92,12 @@ class Desk:
 
     def trade(self, orders: int) -> None:
         """Spread at least `orders` countable orders evenly over the session days."""
-        days = self.market.days
-        plan_day = days[min(len(days) // 4, len(days) - 1)]
+        days, new_york = self.market.days, self.market.sessions["US"]
+        plan_day = new_york[len(new_york) // 4]
         for n, day in enumerate(days, 1):
             target = ceil(orders * n / len(days))
             self._day(day, target, plan=day == plan_day)
-            if n == len(days):
+            if day == new_york[-1]:
                 self._catch_up(day, orders)
             self._settle(day)
 
@@ -111,9 +106,9 @@ class Desk:
         return old or [a for a in self.accounts if a.status == "ACTIVE"]
 
     def _day(self, day: date, target: int, *, plan: bool) -> None:
-        accounts = self._active(day)
+        accounts = [account for account in self._active(day) if self._trading(account, day)]
         per_action = (self.clerk.counted + 3) / (self.acted + 2)
-        wanted = ceil(max(target - self.clerk.counted, 0) / per_action)
+        wanted = ceil(max(target - self.clerk.counted, 0) / per_action) if accounts else 0
         if plan:
             self._plan_assignment(next(a for a in self.accounts if a.status == "ACTIVE"), day)
         actions = [self._drawn_action(day, self._pick(accounts)) for _ in range(wanted)]
@@ -128,12 +123,16 @@ class Desk:
         return accounts[0] if len(accounts) == 1 or self.rng.random() < 0.65 else accounts[-1]
 
     def _drawn_action(self, day: date, account: ScenarioAccount) -> Action:
-        us_only = account.markets == ("US",) or self.rng.random() < 0.7
-        market = "US" if us_only else "HK"
+        markets = self._trading(account, day)
+        market = markets[0] if len(markets) == 1 or self.rng.random() < 0.7 else markets[-1]
         parts = session_times(market, day)
         begin, stop = parts[self.rng.randrange(len(parts))]
         margin = _LAST_HOUR if account.last_day == day else _LEAD
         return Action(self._between(begin + timedelta(seconds=5), stop - margin), account, market)
+
+    def _trading(self, account: ScenarioAccount, day: date) -> list[str]:
+        """The markets of an account that trade on a day, New York first."""
+        return [market for market in SESSIONS if market in account.markets and is_session(market, day)]
 
     def _between(self, begin: datetime, stop: datetime) -> datetime:
         at = begin + timedelta(milliseconds=self.rng.randrange(int((stop - begin).total_seconds() * 1000)))

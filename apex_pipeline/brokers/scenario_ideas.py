@@ -12,7 +12,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import count
 
 from apex_pipeline.brokers.scenario_book import Piece
-from apex_pipeline.brokers.scenario_market import Market, Stock, expiries, is_session, strike_step
+from apex_pipeline.brokers.scenario_days import is_session
+from apex_pipeline.brokers.scenario_market import Market, Stock, expiries, strike_step
 from apex_pipeline.domain.models import OptionRight
 
 _LONGEST_REST = 14
@@ -102,7 +103,7 @@ def planned_short_put(
     stock = next(s for s in market.stocks["US"] if s.code == "KO")
     expiry = next(e for e in expiries("US", day) if (e - day).days >= 7)
     assigned = min(expiry, last)
-    while not is_session(assigned):
+    while not is_session("US", assigned):
         assigned -= timedelta(1)
     spot = market.close(stock, day)
     step = strike_step("US", spot)

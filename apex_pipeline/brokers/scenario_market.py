@@ -1,4 +1,4 @@
-"""The world of a scenario: stocks, sessions, ticks, strikes, expiries and model prices.
+"""The world of a scenario: stocks, ticks, strikes, expiries and model prices.
 
 Daily closes are seeded random walks, turned into Decimal as they are drawn. Option prices are a simple
 model (intrinsic plus a time value that fades with distance), good enough to be ordered like real ones.
@@ -7,23 +7,16 @@ model (intrinsic plus a time value that fades with distance), good enough to be 
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from typing import final
-from zoneinfo import ZoneInfo
 
 from apex_pipeline.brokers.scenario import Contract
+from apex_pipeline.brokers.scenario_days import ZONES, is_session, session_times
 from apex_pipeline.domain.models import AssetClass, OptionRight
 
-NEW_YORK = ZoneInfo("America/New_York")
-ZONES = {"US": NEW_YORK, "HK": ZoneInfo("Asia/Hong_Kong")}
-SESSIONS = {
-    "US": ((time(9, 30), time(16, 0)),),
-    "HK": ((time(9, 30), time(12, 0)), (time(13, 0), time(16, 0))),
-}
 CENT = Decimal("0.01")
-HOLIDAYS = {(1, 1), (12, 25)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,41 +67,6 @@ def currency_of(market: str) -> str:
     return "USD" if market == "US" else "HKD"
 
 
-def is_session(day: date) -> bool:
-    """Whether the exchanges open: weekdays but New Year's Day and Christmas."""
-    return day.weekday() < 5 and (day.month, day.day) not in HOLIDAYS
-
-
-def session_days(start: date, end: date) -> list[date]:
-    """The session days between two dates, both inclusive."""
-    span = (end - start).days + 1
-    return [day for day in (start + timedelta(n) for n in range(span)) if is_session(day)]
-
-
-def weekdays_later(day: date, days: int) -> date:
-    """The date so many weekdays after a day."""
-    while days:
-        day += timedelta(1)
-        days -= day.weekday() < 5
-    return day
-
-
-@cache
-def session_times(market: str, day: date) -> tuple[tuple[datetime, datetime], ...]:
-    """Begin and end (UTC) of each part of the day's session; Hong Kong has a lunch break."""
-    zone = ZONES[market]
-    return tuple(
-        (datetime.combine(day, begin, zone).astimezone(UTC), datetime.combine(day, stop, zone).astimezone(UTC))
-        for begin, stop in SESSIONS[market]
-    )
-
-
-@cache
-def booking_time(day: date) -> datetime:
-    """When expiries and assignments are booked: 16:20 in New York, in UTC."""
-    return datetime.combine(day, time(16, 20), NEW_YORK).astimezone(UTC)
-
-
 def tick_of(market: str, asset_class: AssetClass, price: Decimal) -> Decimal:
     """The price step at this price."""
     if asset_class != AssetClass.STOCK:
@@ -134,16 +92,17 @@ def on_tick(price: Decimal, tick: Decimal) -> Decimal:
 def expiries(market: str, day: date) -> tuple[date, ...]:
     """Expiry days an account could choose on this day, nearest first.
 
-    US: the Fridays of two to nine weeks; HK: the last but one session day of this and the next months.
+    US: the Fridays of two to nine weeks, or the session before; HK: the last but one session day of this and the next
+    months.
     """
     if market == "US":
         friday = day + timedelta((4 - day.weekday()) % 7)
-        return tuple(_session_before(friday + timedelta(weeks=n)) for n in range(1, 9))
+        return tuple(_session_before(market, friday + timedelta(weeks=n)) for n in range(1, 9))
     return tuple(e for e in (_hk_expiry(day, n) for n in range(4)) if e > day)
 
 
-def _session_before(day: date) -> date:
-    while not is_session(day):
+def _session_before(market: str, day: date) -> date:
+    while not is_session(market, day):
         day -= timedelta(1)
     return day
 
@@ -151,7 +110,7 @@ def _session_before(day: date) -> date:
 def _hk_expiry(day: date, months: int) -> date:
     month = day.year * 12 + day.month + months
     first_of_next = date(month // 12, month % 12 + 1, 1)
-    return _session_before(_session_before(first_of_next - timedelta(1)) - timedelta(1))
+    return _session_before("HK", _session_before("HK", first_of_next - timedelta(1)) - timedelta(1))
 
 
 @cache
@@ -170,17 +129,22 @@ def option_price(right: OptionRight, strike: Decimal, spot: Decimal, vol: Decima
 
 @final
 class Market:
-    """Prices and contracts of one scenario."""
+    """Prices and contracts of one scenario; `sessions` are the session days of each market, `days` those of any."""
 
-    def __init__(self, seed: int, days: list[date]) -> None:
-        self.days = days
+    def __init__(self, seed: int, sessions: Mapping[str, list[date]]) -> None:
+        self.sessions = sessions
+        self.days = sorted({day for days in sessions.values() for day in days})
         self.stocks = {market: [s for s in STOCKS if s.market == market] for market in ZONES}
-        self.closes = {(s.market, s.code): _walk(seed, s, days) for s in STOCKS}
+        self.closes = {(s.market, s.code): _walk(seed, s, sessions[s.market]) for s in STOCKS}
         self._by_code = {(s.market, s.code): s for s in STOCKS}
         self._options: dict[tuple[str, str, date, OptionRight, Decimal], Contract] = {}
         self._combos: dict[str, Contract] = {}
         self._shares = {key: _stock_contract(s) for key, s in self._by_code.items()}
-        self._index = {day: n for n, day in enumerate(days)}
+        self._before = {
+            (market, day): before
+            for market, own in sessions.items()
+            for before, day in zip([*own[:1], *own], own, strict=False)
+        }
 
     def share(self, stock: Stock) -> Contract:
         """The stock itself."""
@@ -219,11 +183,10 @@ class Market:
 
     def spot_at(self, stock: Stock, day: date, at: datetime) -> Decimal:
         """The price inside a session: as far from yesterday's close to today's as the session has run."""
-        n = self._index[day]
         times = session_times(stock.market, day)
         begin, stop = times[0][0], times[-1][1]
         part = Decimal((at - begin) // timedelta(seconds=1)) / Decimal((stop - begin) // timedelta(seconds=1))
-        before = self.close(stock, self.days[max(n - 1, 0)])
+        before = self.close(stock, self._before[stock.market, day])
         price = before + (self.close(stock, day) - before) * part
         return on_tick(price, tick_of(stock.market, AssetClass.STOCK, price))
 

@@ -14,8 +14,9 @@ from typing import final
 
 from apex_pipeline.brokers.scenario import Contract, Fill, Leg, ScenarioOrder
 from apex_pipeline.brokers.scenario_book import Piece
+from apex_pipeline.brokers.scenario_days import session_times
 from apex_pipeline.brokers.scenario_fees import execution_charges, order_charges
-from apex_pipeline.brokers.scenario_market import CENT, Market, session_times, tick_of
+from apex_pipeline.brokers.scenario_market import CENT, Market, tick_of
 from apex_pipeline.domain.models import AssetClass, Broker, OrderStatus, Side
 
 _FIRST_FUTU_FILL = 4_611_873_000_000_000_117
@@ -240,11 +241,12 @@ class Clerk:
         """Good till cancelled, filled some days later, or still open when the scenario ends."""
         if not intent.patient:
             return self._filled(intent, intent.at, intent.units)
-        days = self.market.days
+        market = intent.pieces[0].contract.market
+        days = self.market.sessions[market]
         place = days.index(intent.day) + self.rng.randint(1, 5)
         if place >= len(days):
             return Life(OrderStatus.OPEN, [], intent.at, intent.at, intent.day, "GTC")
-        begin = session_times(intent.pieces[0].contract.market, days[place])[0][0]
+        begin = session_times(market, days[place])[0][0]
         plan = self._plan(intent.units, intent.lot, self._later(begin, 60, 6000))
         return Life(OrderStatus.FILLED, plan, intent.at, plan[-1][1], days[place], "GTC")
 

@@ -111,7 +111,8 @@ class PositionMovement:
 
     `action` is set for corporate actions. `money`: what a corporate action paid (positive received). `link_id`: both
     legs of an exercise or assignment share one, and so do the rows of one corporate action. `broker_cost`: the basis
-    that the broker states for this closing, signed like the closed quantity.
+    that the broker states for this closing, signed like the closed quantity; of a corporate action the basis that it
+    sets against the money, which is money less gain.
     """
 
     movement_uid: str

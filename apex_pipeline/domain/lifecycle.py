@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
-from apex_pipeline.domain.lifecycle_cash import Event, events_of, paired
+from apex_pipeline.domain.lifecycle_cash import Event, events_of, in_order
+from apex_pipeline.domain.lifecycle_money import Paired, paired
 from apex_pipeline.domain.lifecycle_terms import EXACT, Terms, Undecided, terms_of, zone_of
 from apex_pipeline.domain.models import AssetClass, Broker, CashMovement, Instrument, Side, Trade, TradeKind
 from apex_pipeline.domain.records import Reject
@@ -49,17 +50,23 @@ class _Account:
 
     instruments: Mapping[str, Instrument]
     changes: defaultdict[str, list[tuple[date, Decimal]]] = field(default_factory=lambda: defaultdict(list))
+    ends: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     samples: dict[str, Trade] = field(default_factory=dict[str, Trade])
     ended: Ended = field(default_factory=Ended)
 
     def take(self, trade: Trade) -> None:
         """Count a trade of an option."""
         self.samples.setdefault(trade.symbol, trade)
-        self.changes[trade.symbol].append((trade.trade_date, trade.qty if trade.side is Side.BUY else -trade.qty))
+        self.changes[trade.symbol].append((trade.trade_date, _signed(trade)))
 
     def held(self, symbol: str, day: date) -> Decimal:
         """The signed position at the end of a day."""
         return sum((qty for on, qty in self.changes[symbol] if on <= day), _ZERO)
+
+    def left(self, symbol: str, day: date) -> Decimal:
+        """What may still expire. More deliveries than known trades opened leave nothing: older trades are missing."""
+        held = self.held(symbol, day)
+        return held if held * (held - self.ends[symbol]) > 0 else _ZERO
 
     def terms(self, symbol: str) -> Terms:
         """The contract; raises Undecided."""
@@ -72,6 +79,7 @@ class _Account:
         self.ended.trades.append(named)
         if named.asset_class is AssetClass.OPTION:
             self.take(named)
+            self.ends[named.symbol] += _signed(named)
 
     def _instrument_id(self, trade: Trade) -> str | None:
         """The id that other trades of the instrument have. A stock's code is its symbol where nothing tells it."""
@@ -99,30 +107,51 @@ def endings(
         if trade.effective and trade.asset_class is AssetClass.OPTION and not made_here:
             account.take(trade)
     movements = list(movements)
-    named = events_of(movements)
-    _end_by_cash(account, named, movements)
-    _end_by_positions(account, snapshots, cash_told, {event.symbol: event.day for event in named})
+    unclear = _end_by_cash(account, _dated(account, events_of(movements)), movements)
+    _end_by_positions(account, snapshots, cash_told, unclear)
     return account.ended
 
 
-def _end_by_cash(account: _Account, events: Sequence[Event], movements: Sequence[CashMovement]) -> None:
-    """Deliveries first: what a booking of expiry closes is what they leave."""
-    money = paired(events, movements, account.terms, account.held)
+def _dated(account: _Account, events: Sequence[Event]) -> list[Event]:
+    """The events, none after the expiry of its option: a booking may come days later and name no day."""
+    dated: list[Event] = []
     for event in events:
         try:
-            terms = account.terms(event.symbol)
-            if event.kind is TradeKind.EXPIRATION:
-                _expire_by_cash(account, event, terms)
-            elif terms.cash_settled:
-                _settle_in_cash(account, event, terms, money.get(event.key, event.movement))
-            else:
-                _deliver(account, event, terms, money.get(event.key, event.movement))
+            dated.append(replace(event, day=min(event.day, account.terms(event.symbol).expiry)))
+        except Undecided:
+            dated.append(event)
+    return in_order(dated)
+
+
+def _end_by_cash(account: _Account, events: Sequence[Event], movements: Sequence[CashMovement]) -> set[str]:
+    """Deliveries first: what a booking of expiry closes is what they leave. Returns the options of unclear ends."""
+    pairs = paired(events, movements, account.terms, account.held)
+    unclear: set[str] = set()
+    for event in events:
+        try:
+            _end_one(account, event, pairs, unclear)
         except Undecided as undecided:
+            unclear.add(event.symbol)
             account.ended.rejects.append(_reject(event, undecided))
+    return unclear
+
+
+def _end_one(account: _Account, event: Event, pairs: Paired, unclear: Container[str]) -> None:
+    terms, money = account.terms(event.symbol), pairs.money.get(event.key, event.movement)
+    if event.key in pairs.unclear:
+        raise Undecided("ambiguous_cash", f"which money is that of the {event.kind} of {event.symbol} is not decided")
+    if event.kind is TradeKind.EXPIRATION:
+        if event.symbol in unclear:
+            raise Undecided("unclear_rest", f"how much of {event.symbol} was left to expire is not known")
+        _expire_by_cash(account, event, terms)
+    elif terms.cash_settled:
+        _settle_in_cash(account, event, terms, money)
+    else:
+        _deliver(account, event, terms, money)
 
 
 def _expire_by_cash(account: _Account, event: Event, terms: Terms) -> None:
-    held = account.held(terms.symbol, event.day)
+    held = account.left(terms.symbol, event.day)
     if not held and any(trade.symbol == terms.symbol for trade in account.ended.trades):
         return  # it was delivered whole
     if not held:
@@ -185,17 +214,18 @@ def _deliver(account: _Account, event: Event, terms: Terms, money: CashMovement)
 
 
 def _end_by_positions(
-    account: _Account, snapshots: Sequence[Holdings], cash_told: Container[date], named: Mapping[str, date]
+    account: _Account, snapshots: Sequence[Holdings], cash_told: Container[date], unclear: Container[str]
 ) -> None:
-    """Expiries that nothing but the position's absence tells."""
+    """Expiries that nothing but the position's absence tells, also of what an assignment has left."""
     for symbol in sorted(account.samples):
+        if symbol in unclear:
+            continue  # how much of it has ended otherwise is not known
         try:
             terms = account.terms(symbol)
         except Undecided:
             continue  # without terms there is no day on which it could have ended
-        held = account.held(symbol, terms.expiry)
-        explained = symbol in named and named[symbol] >= terms.expiry
-        if held and not explained and _last_weekday(terms.expiry) in cash_told and _gone(terms, snapshots):
+        held = account.left(symbol, terms.expiry)
+        if held and _last_weekday(terms.expiry) in cash_told and _gone(terms, snapshots):
             account.make(_expired(account.samples[symbol], terms, held))
 
 
@@ -204,6 +234,10 @@ def _gone(terms: Terms, snapshots: Sequence[Holdings]) -> bool:
     zone = zone_of(terms.market)
     later = [one for one in snapshots if one.as_of.astimezone(zone).date() > terms.expiry]
     return any(not one.qty.get(terms.symbol) for one in later)
+
+
+def _signed(trade: Trade) -> Decimal:
+    return trade.qty if trade.side is Side.BUY else -trade.qty
 
 
 def _last_weekday(day: date) -> date:

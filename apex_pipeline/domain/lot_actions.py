@@ -36,6 +36,11 @@ class Event:
             return None
         return sum((row.money for row in self.rows if row.money is not None), ZERO)
 
+    def told_cost(self) -> Decimal | None:
+        """The basis that the broker set against the money, in all; None if a row does not tell."""
+        told = [row.broker_cost for row in self.rows if row.broker_cost is not None]
+        return sum(told, ZERO) if len(told) == len(self.rows) else None
+
     def row_of(self, instrument_id: str, delta: Decimal) -> PositionMovement:
         """The first row that changes the instrument in the direction of the whole; its uid names what is made."""
         return next(row for row in self.rows if row.instrument_id == instrument_id and row.qty * delta > 0)
@@ -43,11 +48,18 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Convert:
-    """The lots of `source` become `units` units of the instrument of `row`."""
+    """The lots of `source` become `units` units of the instrument of `row`.
+
+    `paid_by`: the row that takes the lots, where the action may pay; `money` is what it paid, and `spent` the part of
+    the basis that went with it, signed like the lots.
+    """
 
     source: str
     row: PositionMovement
     units: Decimal
+    paid_by: PositionMovement | None = None
+    money: Decimal = ZERO
+    spent: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +109,30 @@ def effect_of(
         return Stop(
             "TYPE_NOT_TOLD", "the statement does not tell what the action is: add the field `type` to the query"
         )
+    if action is Action.MERGER and len(deltas) == 2 and money is not None:
+        return _exchange(event, _conversion(event, deltas, held), money)
     if action is not Action.SPLIT and action is not Action.SYMBOL_CHANGE:
         return Stop(
             f"{action}_WITHOUT_RULE", f"no rule covers a corporate action {action} over {len(deltas)} instruments"
         )
-    if money:
-        return Stop(f"{action}_WITH_MONEY", f"{action} that pays {money}: how it changes the basis is not known")
-    return _conversion(event, deltas, held)
+    effect = _conversion(event, deltas, held)
+    return _exchange(event, effect, money) if money else effect
+
+
+def _exchange(event: Event, effect: Convert | Stop, money: Decimal) -> Convert | Stop:
+    """Shares for shares, and maybe money: the new ones cost what the old ones did, less what went with the money.
+
+    The broker's own gain of the action proves how much that is: money less gain. So it holds whether it counts the
+    whole as sold, only the money, or nothing.
+    """
+    if isinstance(effect, Stop):
+        return effect
+    spent = event.told_cost()
+    if spent is None or (money and spent == money):
+        reason = f"{event.action()} pays {money}, and the broker does not tell what of it is a gain"
+        return Stop(f"{event.action()}_WITHOUT_GAIN", reason)
+    paid_by = event.row_of(effect.source, event.deltas()[effect.source])
+    return replace(effect, paid_by=paid_by, money=money, spent=spent)
 
 
 def _conversion(event: Event, deltas: dict[str, Decimal], held: Callable[[str], Decimal]) -> Convert | Stop:
@@ -137,8 +166,11 @@ def _payout(
     money: Decimal | None,
 ) -> PayOut | Stop:
     [(instrument, delta)] = deltas.items()
-    before = held(instrument)
-    if not money or money * delta > 0:
+    before, told_cost = held(instrument), event.told_cost()
+    if told_cost == money:  # no gain at all: the broker writes 0 where it does not know
+        told_cost = None
+    # Without money it must be the broker's own loss that says that nothing was paid.
+    if money is None or money * delta > 0 or not (money or told_cost):
         return Stop(
             "MERGER_WITHOUT_MONEY", f"MERGER takes {delta} of {instrument} for {'unknown' if money is None else money}"
         )
@@ -152,7 +184,7 @@ def _payout(
     price = quotient(money, size)
     told = [one.fees for one in event.rows if one.fees is not None]
     fees = size * price - money + sum(told, ZERO)
-    return PayOut(replace(row, qty=delta, price=price, multiplier=factor, fees=fees))
+    return PayOut(replace(row, qty=delta, price=price, multiplier=factor, fees=fees, broker_cost=told_cost))
 
 
 def converted(lots: Iterable[OpenUnits], effect: Convert, method: LotMethod) -> list[tuple[LotMove, OpenUnits]] | None:
@@ -170,19 +202,22 @@ def converted(lots: Iterable[OpenUnits], effect: Convert, method: LotMethod) -> 
         units = share(effect.units, start, end, whole, _UNIT_PLACES)
         if units <= 0:
             return None
-        new = _converted(lot, effect.row, units, method)
-        made.append((left(lot, effect.row, lot.whole - lot.taken, lot.rest().cost(), new.lot_uid), new))
+        spent = share(effect.spent, start, end, whole)
+        new = _converted(lot, effect.row, units, spent, method)
+        cost = lot.rest().cost()
+        cost = None if cost is None else cost - spent
+        made.append((left(lot, effect.row, lot.whole - lot.taken, cost, new.lot_uid), new))
         start = end
     return made
 
 
-def _converted(lot: OpenUnits, row: PositionMovement, units: Decimal, method: LotMethod) -> OpenUnits:
+def _converted(lot: OpenUnits, row: PositionMovement, units: Decimal, spent: Decimal, method: LotMethod) -> OpenUnits:
     basis, multiplier = lot.rest(), row.multiplier or lot.multiplier
     price, carried = None, basis.carried
     if basis.value is not None and multiplier:
-        size = units * multiplier if lot.is_long else -units * multiplier
-        price = quotient(basis.value, size)
-        carried += size * price - basis.value
+        value, size = basis.value - spent, units * multiplier if lot.is_long else -units * multiplier
+        price = quotient(value, size)
+        carried += size * price - value
     return OpenUnits(
         lot_uid=f"{lot.lot_uid}>{row.movement_uid}",
         broker=row.broker,

@@ -135,6 +135,20 @@ class Known:
             one.qty for one in self.effective() if one.kind is ChangeKind.PERSON or one.at < change.at
         )
 
+    def disproves(self, prior: Decimal) -> bool:
+        """Whether a trade that the broker says opened would have closed units of before instead, up to the snapshot.
+
+        Then what was there before is not what explains the snapshot: another trade is missing.
+        """
+        held = prior
+        until = [one for one in self.effective() if self.snapshot_on is None or one.on_date <= self.snapshot_on]
+        # Of one instant what closes comes first.
+        for one in sorted(until, key=lambda one: (one.at, one.position_effect == "OPEN", one.uid)):
+            if held * prior > 0 and one.position_effect == "OPEN" and one.qty * held < 0:
+                return True
+            held += one.qty
+        return False
+
     def gone_of(self, prior: Decimal) -> Decimal:
         """How many of the units from before (signed) have left by the last known change: they are the first to go.
 

@@ -28,6 +28,7 @@ from apex_pipeline.domain.ledger import (
 from apex_pipeline.domain.lot_actions import Convert, Event, PayOut, Stop, converted, effect_of, events_of, left
 from apex_pipeline.domain.lot_book import Book, OpenUnits, Piece
 from apex_pipeline.domain.lot_closings import Carry, Closing
+from apex_pipeline.domain.lot_exchanges import recognized
 from apex_pipeline.domain.lot_openings import opened, reopened
 from apex_pipeline.domain.lot_shares import EXACT, ZERO
 
@@ -215,9 +216,11 @@ class _Run:
     def _convert(self, effect: Convert) -> Stop | None:
         book, row = self.book(effect.source), effect.row
         book.unmix()
-        made = converted(book.lots, effect, self._method(row.business_date))
+        method = self._method(row.business_date)
+        made = converted(book.lots, effect, method)
         if made is None:
             return _TOO_SMALL
+        self._out.realized += recognized(book.lots, effect, method)
         for lot in book.lots:
             lot.taken, lot.closed_at, lot.closed_on = lot.whole, row.moved_at, row.business_date
             self._out.lots.append(lot.row())

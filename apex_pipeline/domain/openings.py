@@ -8,8 +8,8 @@ to what it was before.
 What the first snapshot proves to have been there although no lot data names it is an opening without a basis
 (BROKER_POSITION). Units of it that have left since come before all lots, for what is left in the end was not sold
 first; those that are still there come after them. Only the first snapshot proves that, and only if every day up to it
-is known: a trade that is missing before it cannot be told from a position that was there, one that is missing after it
-stays a break. Pure.
+is known: a trade that is missing before it cannot be told from a position that was there, unless the broker says of
+another trade that it opened what then it would have closed; one that is missing after it stays a break. Pure.
 
 Quantities are signed, costs carry the sign of their quantity. Days are those of New York, in which the broker counts.
 """
@@ -114,7 +114,8 @@ def _of_instrument(key: Key, lots: Sequence[ToldLot], known: Mapping[Key, Known]
         named, untold = _prior(lots, own, sign)
         taken += [lot for lot, _ in named]
         yield from (row for _, row in named)
-        if untold > LEAST and own.is_whole():
+        prior = untold * sign + total(row.qty for _, row in named)
+        if untold > LEAST and own.is_whole() and not own.disproves(prior):
             yield from _untold_prior(key, own, lots, named, untold * sign)
     left = [lot for lot in lots if not any(lot is one for one in taken)]
     for transfer in sorted(own.of_kind(ChangeKind.TRANSFER), key=lambda one: (one.at, one.uid)):

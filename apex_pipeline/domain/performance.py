@@ -17,7 +17,6 @@ WIDE = Context(prec=60, rounding=ROUND_HALF_UP)
 """Wide enough that only the last rounding of a result loses digits."""
 
 PLACES = Decimal(1).scaleb(-12)
-DAYS_OF_A_YEAR = 365
 _ZERO, _ONE = Decimal(0), Decimal(1)
 
 
@@ -64,21 +63,6 @@ def modified_dietz(before: Decimal, after: Decimal, flows: Iterable[tuple[Decima
     if at_work <= 0:
         return None
     return WIDE.divide(after - before - paid, at_work)
-
-
-def time_weighted_return(returns: Iterable[Decimal]) -> Decimal:
-    """Returns of days that follow each other linked to the return of all of them."""
-    grown = _ONE
-    for one in returns:
-        grown = WIDE.multiply(grown, 1 + one)
-    return rounded(grown - 1)
-
-
-def annualised(total: Decimal, days: int) -> Decimal | None:
-    """The yearly return that makes `total` in so many calendar days; None without days or after a total loss."""
-    if days <= 0 or total <= -1:
-        return None
-    return rounded(WIDE.power(1 + total, WIDE.divide(Decimal(DAYS_OF_A_YEAR), Decimal(days))) - 1)
 
 
 def drawdowns(cumulative: Iterable[Decimal]) -> list[Decimal]:

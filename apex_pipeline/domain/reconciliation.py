@@ -57,6 +57,7 @@ class CheckName(StrEnum):
     ENDING_CASH_EQUALS_THE_CASH_REPORT = "ending_cash_equals_the_cash_report"
     THE_BALANCE_OF_FUNDS_RUNS = "the_balance_of_funds_runs"
     CASH_FLOW_EQUALS_TRADES_AND_FEES = "cash_flow_equals_trades_and_fees"
+    SETTLEMENT_DATES_EQUAL_THE_BROKERS = "settlement_dates_equal_the_brokers"
     TIME_WEIGHTED_RETURN_EQUALS_THE_BROKERS = "time_weighted_return_equals_the_brokers"
 
 
@@ -189,6 +190,12 @@ CHECKS: Mapping[CheckName, Check] = {
             "D07",
             Severity.ERROR,
             "What Futu booked for trades and fees on a day is what our trades and fees of that day make.",
+        ),
+        Check(
+            CheckName.SETTLEMENT_DATES_EQUAL_THE_BROKERS,
+            "D10",
+            Severity.ERROR,
+            "Every trade settles on the day that its broker told, where it told one and a rule of ours covers it.",
         ),
         Check(
             CheckName.TIME_WEIGHTED_RETURN_EQUALS_THE_BROKERS,

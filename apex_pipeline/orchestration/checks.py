@@ -2,14 +2,17 @@
 
 A range run must name the partition and its materialization in every evaluation, otherwise Dagster stores
 one result for none of the days and shows them all as skipped (dagster 1.13, measured; a test watches it).
+Evaluations are reported as a batch, which Dagster does for materializations only. The names for it are private:
+Dagster is pinned to a minor version.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.events import DagsterEventBatchMetadata, generate_event_batch_id
 
 from apex_pipeline.domain.reconciliation import CHECKS, Break, CheckName, Severity
 from apex_pipeline.orchestration.partitions import daily, span
@@ -38,6 +41,7 @@ CHECKED_ASSETS = {
     CheckName.ENDING_CASH_EQUALS_THE_CASH_REPORT: "cash_ledger",
     CheckName.THE_BALANCE_OF_FUNDS_RUNS: "cash_ledger",
     CheckName.CASH_FLOW_EQUALS_TRADES_AND_FEES: "cash_ledger",
+    CheckName.SETTLEMENT_DATES_EQUAL_THE_BROKERS: "settlement_tracking",
     CheckName.TIME_WEIGHTED_RETURN_EQUALS_THE_BROKERS: "performance_metrics",
 }
 ROWS_SHOWN = 50
@@ -68,12 +72,34 @@ def checks(context: dg.AssetCheckExecutionContext, storage: Storage) -> Iterator
         breaks = [b for b in repository.existing(first, last) if b.state in ("OPEN", "EXPLAINED")]
         for check in (check for check in CHECKS if check.value in selected):
             compared = repository.subjects(check, first, last)
-            yield from _evaluations(context, check, [b for b in breaks if b.check_name == check], compared)
+            yield from _reported(
+                context, _evaluations(context, check, [b for b in breaks if b.check_name == check], compared)
+            )
+            yield dg.Output(None, output_name=f"{CHECKED_ASSETS[check]}_{check.value}")
+
+
+def _reported(
+    context: dg.AssetCheckExecutionContext, evaluations: Iterable[dg.AssetCheckEvaluation]
+) -> Iterator[dg.DagsterEvent]:
+    """The events that Dagster makes of yielded evaluations, but stored in one batch (dagster has none for them).
+
+    A blocking check would not block: Dagster looks for that in what is yielded as an evaluation.
+    """
+    step, batch, told = context.get_step_execution_context(), generate_event_batch_id(), list(evaluations)
+    for evaluation in told:
+        outcome = "passed" if evaluation.passed else "did not pass"
+        yield dg.DagsterEvent.from_step(
+            dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+            step,
+            evaluation,
+            f"Asset check '{evaluation.check_name}' on '{evaluation.asset_key.to_user_string()}' {outcome}.",
+            DagsterEventBatchMetadata(batch, is_end=evaluation is told[-1]),
+        )
 
 
 def _evaluations(
     context: dg.AssetCheckExecutionContext, check: CheckName, breaks: Sequence[Break], compared: dict[date, int]
-) -> Iterator[Any]:
+) -> Iterator[dg.AssetCheckEvaluation]:
     asset = dg.AssetKey(CHECKED_ASSETS[check])
     targets = _materializations(context, asset)
     for key in context.partition_keys:
@@ -90,7 +116,6 @@ def _evaluations(
             partition=key,
             target_materialization_data=targets.get(key),
         )
-    yield dg.Output(None, output_name=f"{CHECKED_ASSETS[check]}_{check.value}")
 
 
 def _materializations(

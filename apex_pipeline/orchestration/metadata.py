@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any, get_args
 
 import dagster as dg
+from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
 from apex_pipeline.orchestration.partitions import span
 from apex_pipeline.pipeline import Ingested
@@ -60,10 +61,27 @@ def report_rows(
     first, last = span(context.partition_keys)
     for table in (table for table in tables if dg.AssetKey(table) in context.selected_asset_keys):
         counts = rows_by_day(db, table, first, last)
-        for key in context.partition_keys:
-            metadata = {"dagster/partition_row_count": counts.get(date.fromisoformat(key), 0), **about}
-            context.add_asset_metadata(metadata, asset_key=table, partition_key=key)
+        told = {
+            key: {"dagster/partition_row_count": counts.get(date.fromisoformat(key), 0), **about}
+            for key in context.partition_keys
+        }
+        _tell_partitions(context, dg.AssetKey(table), told)
         yield dg.MaterializeResult(asset_key=table)
+
+
+def _tell_partitions(
+    context: dg.AssetExecutionContext, asset: dg.AssetKey, told: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """As `context.add_asset_metadata` for each partition, which copies and checks all that was told before every time.
+
+    The names for it are private: Dagster is pinned to a minor version.
+    """
+    step = context.get_step_execution_context()
+    before: OutputMetadataAccumulator = vars(step)["_metadata_accumulator"]
+    handles = {AssetMetadataHandle(asset_key=asset, partition_key=key): dict(about) for key, about in told.items()}
+    vars(step)["_metadata_accumulator"] = OutputMetadataAccumulator(
+        per_output_metadata={**before.per_output_metadata, **handles}
+    )
 
 
 def _type_name(annotation: Any) -> str:

@@ -144,6 +144,7 @@ def raw(service: FlexSimulator, call: str, **parameters: str) -> tuple[int, dict
 def test_faults_come_one_after_the_other_and_then_the_answer(service: FlexSimulator) -> None:
     service.faults |= {"http_503_once", "http_429_once", "html_page_once", "empty_body_once", "missing_status_once"}
     told = [raw(service, "SendRequest") for _ in range(6)]
+    assert len(service.requests) == len(told), "nobody else asked"
     assert [status for status, _, _ in told] == [429, 503, 200, 200, 200, 200]
     _, _, page, nothing, silent, accepted = (body for _, _, body in told)
     assert b"maintenance" in page

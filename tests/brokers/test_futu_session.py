@@ -195,7 +195,8 @@ def test_fields_that_nobody_knows_are_kept_in_rows_and_told_beside_them(tmp_path
 
 @pytest.mark.parametrize("cap", [100, 256])
 def test_history_that_is_cut_without_a_word_is_read_to_its_end(tmp_path: Path, busy: Scenario, cap: int) -> None:
-    call = Call(plan.DEALS, str(ACCOUNT), "ALL", TODAY - timedelta(days=87), TODAY)
+    first_day = TODAY - timedelta(days=87)  # rows of the evening before come too, and may be left out
+    call = Call(plan.DEALS, str(ACCOUNT), "ALL", first_day, TODAY)
     with OpenDSimulator(busy) as gateway, broker(tmp_path, gateway.port).connect(no_limit) as session:
         whole = session.fetch(call)
     with (
@@ -204,5 +205,8 @@ def test_history_that_is_cut_without_a_word_is_read_to_its_end(tmp_path: Path, b
     ):
         cut = session.fetch(call)
     assert len(list(whole.records)) > 4 * cap
-    assert {record.key for record in cut.records} == {record.key for record in whole.records}
+    of_cut, of_whole = (
+        {record.key for record in told.records if record.business_date >= first_day} for told in (cut, whole)
+    )
+    assert of_cut == of_whole
     assert cut.covered == whole.covered

@@ -75,11 +75,18 @@ def test_a_sum_of_bookings_that_does_not_say_so_is_not_booked() -> None:
 
 
 def test_an_account_without_positions_is_flat_although_another_one_holds_some() -> None:
-    held = row({}, tag="OpenPosition", accountId="U1000001F", symbol="ES", position="1", reportDate="20260306")
+    held = row({}, tag="OpenPosition", accountId="U1000002", symbol="ES", position="1", reportDate="20260306")
     trades = f"{row()}</Trades><OpenPositions>{held}</OpenPositions><Trades>"
     records = list(delivered(document(statement(trades))).records)
     told = {r.account_id: r.payload["rows"] for r in records if r.kind is RecordKind.POSITIONS}
-    assert (set(told), told[ACCOUNT]) == ({ACCOUNT, "U1000001F"}, [])
+    assert (set(told), told[ACCOUNT]) == ({ACCOUNT, "U1000002"}, [])
+
+
+def test_a_segment_of_the_account_of_the_statement_is_no_account_of_its_own() -> None:
+    segment = row(accountId=f"{ACCOUNT}F")
+    assert {r.account_id for r in delivered(document(statement(segment))).records} == {ACCOUNT}
+    other = row(accountId=f"{ACCOUNT}7")
+    assert f"{ACCOUNT}7" in {r.account_id for r in delivered(document(statement(other))).records}
 
 
 def test_a_statement_does_not_speak_of_the_positions_of_another_account() -> None:

@@ -69,8 +69,8 @@ def test_a_transfer_of_cash_is_of_no_instrument() -> None:
 @pytest.mark.parametrize(
     ("word", "kind"),
     [("FS", Action.SPLIT), ("RS", Action.SPLIT), ("rs", Action.SPLIT), ("IC", Action.SYMBOL_CHANGE)]
-    + [("TC", Action.MERGER)]
-    + [(word, Action.UNKNOWN) for word in ("", "SO", "SD", "TO", "FI", "DW", "BC", "XX")],
+    + [(word, Action.MERGER) for word in ("TC", "TO", "DW")]
+    + [(word, Action.UNKNOWN) for word in ("", "SO", "SD", "FI", "BC", "XX")],
 )
 def test_a_corporate_action_is_what_its_type_says(word: str, kind: Action) -> None:
     assert action(type=word).kind is kind

@@ -83,6 +83,14 @@ def test_pairs_that_look_alike_are_matched_in_the_order_of_their_ids() -> None:
         assert links(*rows) == expected
 
 
+def test_shares_that_are_booked_at_once_or_in_parts_are_linked_if_they_add_up() -> None:
+    second = {"transactionID": "9303", "ibOrderID": "9303"}
+    whole, part = row(SHARES, quantity="400"), row(SHARES, **second, quantity="150")
+    assert links(row(PUT), row(PUT, **second), whole) == {"9301": "B9301", "9303": "B9301", "9302": "B9301"}
+    assert links(row(PUT), part, row(SHARES, quantity="50")) == {"9301": "B9301", "9303": "B9301", "9302": "B9301"}
+    assert set(links(row(PUT), part, row(SHARES, quantity="40")).values()) == {None}, "control"
+
+
 def test_an_expired_option_has_no_link() -> None:
     assert links(row(PUT, notes="Ep"), row(SHARES)) == {"9301": None, "9302": None}
 

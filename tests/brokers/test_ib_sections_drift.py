@@ -98,7 +98,7 @@ def test_the_catalogue_of_ibflex_is_known() -> None:
 
 
 def test_twenty_thousand_lines_are_judged_within_two_seconds() -> None:
-    (line,) = records_in(row(FUNDS, tag="StatementOfFundsLine"), "StmtFunds")
+    line = records_in(row(FUNDS, tag="StatementOfFundsLine"), "StmtFunds")[0]
     lines = [replace(line, key=str(number)) for number in range(20_000)]
     begun = time.perf_counter()
     assert drifts(lines) == []

@@ -14,8 +14,10 @@ import pytest
 from apex_pipeline.brokers.scenario import Event, Fill, Scenario, ScenarioOrder, truth
 from apex_pipeline.brokers.scenario_generator import generate
 from apex_pipeline.brokers.scenario_market import mark_price, tick_of
+from apex_pipeline.domain.calendars import CALENDARS
 from apex_pipeline.domain.models import AssetClass, Broker, FeeType, OrderStatus, Side, TradeKind
 from apex_pipeline.errors import ConfigError
+from apex_pipeline.reference.exchanges import market_days
 
 END = date(2026, 7, 31)
 ZONES = {"US": ZoneInfo("America/New_York"), "HK": ZoneInfo("Asia/Hong_Kong")}
@@ -101,12 +103,26 @@ def test_everything_happens_in_a_session_of_its_exchange_within_the_days(case: t
 def in_session(market: str, at: datetime, day: date) -> bool:
     here = at.astimezone(ZONES[market])
     lunch = market == "HK" and time(12) <= here.time() < time(13)
-    open_day = here.weekday() < 5 and (here.month, here.day) not in {(1, 1), (12, 25)}
-    return here.date() == day and open_day and not lunch and time(9, 30) <= here.time() < time(16)
+    (told,) = market_days(CALENDARS[market], day, day)
+    open_now = told.opens_at is not None and told.closes_at is not None and told.opens_at <= at < told.closes_at
+    return here.date() == day and open_now and not lunch
 
 
-def test_hong_kong_lunch_is_outside_the_session() -> None:
-    assert not in_session("HK", datetime(2026, 7, 30, 4, 30, tzinfo=UTC), date(2026, 7, 30))
+@pytest.mark.parametrize(
+    ("market", "at", "is_open"),
+    [
+        ("HK", datetime(2026, 7, 30, 3, 30, tzinfo=UTC), True),
+        ("HK", datetime(2026, 7, 30, 4, 30, tzinfo=UTC), False),  # lunch
+        ("HK", datetime(2026, 2, 16, 5, 30, tzinfo=UTC), False),  # the afternoon before a feast
+        ("US", datetime(2025, 11, 28, 17, 30, tzinfo=UTC), True),
+        ("US", datetime(2025, 11, 28, 18, 30, tzinfo=UTC), False),  # the day after Thanksgiving
+        ("US", datetime(2025, 11, 27, 15, 30, tzinfo=UTC), False),
+    ],
+)
+def test_lunch_holidays_and_the_afternoons_of_short_days_are_outside_the_session(
+    market: str, at: datetime, is_open: bool
+) -> None:
+    assert in_session(market, at, at.date()) == is_open
 
 
 @pytest.mark.parametrize("case", CASES)

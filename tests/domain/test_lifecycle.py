@@ -165,7 +165,8 @@ def test_puts_and_calls_long_and_short_move_the_right_way(
         (option(), [assigned()], "no_cash"),
         (option(), [assigned(), money(2, "-95990")], "no_cash"),
         (option(), [assigned(), money(2, "-96000", currency="HKD")], "no_cash"),
-        (option(), [assigned(), money(2, "-96000", booked_on=date(2026, 3, 23))], "no_cash"),
+        (option(), [assigned(), money(2, "-96000", booked_on=date(2026, 3, 24))], "no_cash"),
+        (option(), [assigned(), money(2, "-96000"), money(3, "-12000")], "ambiguous_cash"),
         (option(), [assigned(), money(2, "-96000", description="rent")], "no_cash"),
         (option(), [booking(1, CashKind.EXPIRATION, "0", PUT, event_date=date(2026, 1, 2))], "nothing_held"),
     ],
@@ -209,6 +210,71 @@ def test_money_that_pays_for_the_whole_position_goes_before_money_that_pays_for_
     cash = [assigned(1), assigned(2, symbol=low), money(3, "-24000"), money(4, "-12000")]
     found = ended([trade(-1), trade(-4, low, key="2")], cash, [option(), option(low)])
     assert {(t.symbol, t.qty) for t in found.trades if t.asset_class is AssetClass.OPTION} == {(PUT, 1), (low, 4)}
+
+
+def test_money_of_the_next_weekday_is_taken_where_the_day_itself_has_none() -> None:
+    monday = date(2026, 3, 23)
+    for name in (assigned(), assigned(booked_on=monday), assigned(booked_on=monday, event_date=None)):
+        found = ended([trade(-8)], [name, money(2, "-96000", booked_on=monday)])
+        assert [(t.qty, t.trade_date) for t in found.trades] == [(8, EXPIRY), (800, EXPIRY)]
+    # the control: both days have money that fits
+    two = [assigned(), money(2, "-12000"), money(2, "-96000", booked_on=monday)]
+    assert [t.qty for t in ended([trade(-8)], two).trades] == [1, 100]
+
+
+LOW = "US.PEP 2026-03-20 P 60"
+
+
+@pytest.mark.parametrize(
+    ("held", "amounts", "contracts"),
+    [
+        # each pays for another number of contracts, but every way to share them out is the same
+        ((-1, -4), ("-24000", "-12000"), {(PUT, 1), (LOW, 4)}),
+        ((-2, -4), ("-24000", "-24000"), {(PUT, 2), (LOW, 4)}),
+        # 2 and 2, or 1 and 4
+        ((-2, -4), ("-24000", "-12000"), set()),
+        # the second has no money yet: it may be that of the other
+        ((-2, -4), ("-24000",), set()),
+        # one amount too many
+        ((-2, -4), ("-24000", "-24000", "-12000"), set()),
+    ],
+)
+def test_money_that_may_mean_other_ends_is_not_guessed(
+    held: tuple[int, int], amounts: Sequence[str], contracts: set[tuple[str, int]]
+) -> None:
+    trades = [trade(held[0]), trade(held[1], LOW, key="2")]
+    cash = [assigned(1), assigned(2, symbol=LOW), *(money(3 + n, amount) for n, amount in enumerate(amounts))]
+    found = ended(trades, cash, [option(), option(LOW)], [GONE])
+    assert {(t.symbol, t.qty) for t in found.trades if t.asset_class is AssetClass.OPTION} == contracts
+    assert reasons(found) == ([] if contracts else ["ambiguous_cash"] * 2)
+
+
+def test_two_ends_of_one_option_on_a_day_may_change_their_money() -> None:
+    cash = [assigned(1), assigned(2), money(3, "-12000"), money(4, "-36000")]
+    found = ended([trade(-5)], cash, snapshots=[GONE])
+    assert [(t.kind, t.qty) for t in found.trades if t.symbol == PUT] == [
+        (TradeKind.ASSIGNMENT, 1), (TradeKind.ASSIGNMENT, 3), (TradeKind.EXPIRATION, 1),
+    ]  # fmt: skip
+
+
+def test_what_an_assignment_at_the_expiry_leaves_expires_without_a_word() -> None:
+    found = ended([trade(-8)], [assigned(amount="-36000")], snapshots=[GONE])
+    assert [(t.kind, t.qty) for t in found.trades if t.symbol == PUT] == [
+        (TradeKind.ASSIGNMENT, 3), (TradeKind.EXPIRATION, 5),
+    ]  # fmt: skip
+    # the controls: it is still there, or how much was assigned is not known
+    assert len(ended([trade(-8)], [assigned(amount="-36000")]).trades) == 2
+    two = [assigned(1, amount="-36000"), assigned(2), booking(3, CashKind.EXPIRATION, "0", PUT)]
+    unclear = ended([trade(-8)], two, snapshots=[GONE])
+    assert [t.qty for t in unclear.trades] == [3, 300]
+    assert reasons(unclear) == ["no_cash", "unclear_rest"]
+
+
+def test_more_than_known_trades_opened_is_delivered_but_does_not_expire_the_other_way() -> None:
+    in_one, in_two = [assigned(amount="-36000")], [assigned(), money(16309, "-36000")]
+    for trades, cash in (([], in_one), ([trade(-1)], in_one), ([], in_two), ([trade(-1)], in_two)):
+        found = ended(trades, [*cash, booking(2, CashKind.EXPIRATION, "0", PUT)], snapshots=[GONE])
+        assert [(t.kind, t.qty) for t in found.trades] == [(TradeKind.ASSIGNMENT, 3), (TradeKind.ASSIGNMENT, 300)]
 
 
 def test_an_index_option_ends_at_its_cash_and_brings_no_shares() -> None:

@@ -139,9 +139,10 @@ def test_a_bond_matures_at_the_unit_of_its_lots() -> None:
 
 STOPS = {
     "UNKNOWN_WITHOUT_RULE": [corporate("u", 10, UNKNOWN)],
-    "MERGER_WITHOUT_RULE": [corporate("m", -150, MERGER), corporate("n", 75, MERGER, instrument=OTHER)],
+    "MERGER_WITHOUT_GAIN": [corporate("m", -150, MERGER), corporate("n", 75, MERGER, instrument=OTHER)],
+    "MERGER_WITHOUT_RULE": [corporate(uid, -1, MERGER, instrument=uid) for uid in ("u", "v", "w")],
     "MERGER_WITHOUT_MONEY": [corporate("m", -150, MERGER, money=None)],
-    "SPLIT_WITH_MONEY": [corporate("f", -149, SPLIT, money=12)],
+    "SPLIT_WITHOUT_GAIN": [corporate("f", -149, SPLIT, money=12)],
     "SPLIT_OF_MANY": [corporate(uid, 1, SPLIT, instrument=uid) for uid in ("u", "v", "w")],
     "SIDE_WOULD_CHANGE": [corporate("f", -150, SPLIT)],
     "REMOVED_IS_NOT_HELD": [corporate("out", -140, RENAME), corporate("in", 140, RENAME, instrument=OTHER)],

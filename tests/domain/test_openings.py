@@ -306,6 +306,22 @@ def test_only_a_history_without_gaps_up_to_the_first_positions_proves_what_was_t
     assert opening_lots({KEY: replace(history, snapshot_on=None)}, [], []) == []
 
 
+def test_a_purchase_that_opened_closed_nothing_of_before() -> None:
+    """100 were bought and 40 are left: a short of 60 explains it, unless the broker says that they opened."""
+    for effect, expected in ((None, [(-60, None)]), ("CLOSE", [(-60, None)]), ("OPEN", [])):
+        history = replace(known(change(100, effect=effect), held=40), contract=CONTRACT)
+        assert told(opening_lots({KEY: history}, [], [])) == expected
+
+
+def test_what_opens_once_all_of_before_has_left_disproves_nothing() -> None:
+    """100 of before are sold and 30 sold short; of one instant what closes comes first."""
+    sold = [change(-100, date(2026, 2, 2), effect="CLOSE"), change(-30, date(2026, 2, 2), effect="OPEN")]
+    history = replace(known(*sold, held=-30), contract=CONTRACT)
+    assert told(opening_lots({KEY: history}, [], [])) == [(100, None)]
+    later = replace(sold[1], on_date=date(2026, 1, 5), at=sold[1].at - timedelta(days=28))
+    assert opening_lots({KEY: replace(history, changes=[sold[0], later])}, [], []) == [], "control"
+
+
 def test_what_was_taken_back_after_the_positions_were_told_is_nothing_from_before() -> None:
     void = change(50, date(2026, 2, 4), ChangeKind.VOID)
     base = replace(known(void), contract=CONTRACT)

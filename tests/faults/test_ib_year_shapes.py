@@ -51,7 +51,6 @@ def test_what_closed_lots_tell_was_closed_before_what_nobody_tells(
     assert truth.positions(database_url, made.books) == []
 
 
-@pytest.mark.xfail(reason="lines of funds without an id are kept once a window, on its last day", strict=True)
 def test_settlements_without_an_id_count_once(db: Database, database_url: str, tmp_path: Path) -> None:
     middle = FIRST + 180 * DAY
     made = told_year(2, (((FIRST, middle),), ((middle - 60 * DAY, LAST),)), Shape(numbered_settlements=False))

@@ -92,6 +92,7 @@ CHECKS = {
         "the_balance_of_funds_runs",
         "cash_flow_equals_trades_and_fees",
     },
+    "settlement_tracking": {"settlement_dates_equal_the_brokers"},
     "performance_metrics": {"time_weighted_return_equals_the_brokers"},
     "ledger_stops": {"every_movement_has_a_rule"},
     "realized_pnl": {"realized_pnl_equals_the_brokers"},

@@ -54,7 +54,7 @@ OF_WINDOWS = {
     ),
     "balances_raw_ib": "record_key LIKE 'flex:%'",
     "broker_figures": "section <> 'EquitySummaryInBase'",
-    "broker_funds": "level = 'BaseCurrency' OR broker_transaction_id IS NULL",
+    "broker_funds": "from_date IS NOT NULL",
     "recon_breaks": "state = 'CLOSED' OR check_name = 'time_weighted_return_equals_the_brokers'",
 }
 """Rows that a statement tells of the very days it is about: other windows tell others, of the same trades. And what

@@ -13,6 +13,7 @@ from apex_pipeline.reference.exchanges import market_days
 
 SAMPLES = os.environ.get("APEX_SAMPLES")
 CLASSES = {"STK": AssetClass.STOCK, "OPT": AssetClass.OPTION}
+FILES = ("pp_*.xml", "gabbersepp_*.xml")
 EXCHANGES = ("NASDAQ", "NYSE", "ARCA", "AMEX", "CBOE", "PSE")
 
 TradeDates = tuple[AssetClass, date, date]
@@ -22,10 +23,10 @@ TradeDates = tuple[AssetClass, date, date]
 def told() -> list[TradeDates]:
     """The dates of US shares and options on the samples whose dates were not moved when they were made anonymous."""
     found: list[TradeDates] = []
-    for path in sorted(Path(SAMPLES or "").glob("flex/pp_*.xml")):
+    for path in sorted(path for name in FILES for path in Path(SAMPLES or "").glob(f"flex/{name}")):
         for tag in re.findall(r"<Trade\b[^>]*>", path.read_text("utf-8", errors="replace")):
             row = dict(re.findall(r'(\w+)="([^"]*)"', tag))
-            days = [day_of(row.get(name, "")) for name in ("tradeDate", "settleDateTarget")]
+            days = [day_of(text) for text in (row.get("tradeDate", row.get("dateTime", "")), row["settleDateTarget"])]
             kind = CLASSES.get(row.get("assetCategory", ""))
             if (
                 kind
@@ -47,6 +48,7 @@ def day_of(text: str) -> date | None:
 def test_us_trades_of_public_statements_settle_when_the_broker_says() -> None:
     rows = told()
     assert len(rows) >= 5
+    assert (AssetClass.STOCK, date(2018, 11, 9), date(2018, 11, 14)) in rows, "over Veterans Day"
     for kind, traded, settles in rows:
         rule = rule_of("US", kind, traded)
         assert rule is not None

@@ -49,7 +49,11 @@ def test_an_edited_override_moves_what_was_traded_before_it(db: Database, databa
         MONDAY + timedelta(days=1),
     )
     assert refresh_calendars(db) == Merged(0, 1)
-    assert query(database_url, "SELECT stage, account_id, business_date FROM dirty_days") == [("value", "U1", MONDAY)]
+    assert query(database_url, "SELECT stage, account_id, business_date FROM dirty_days ORDER BY 1, 3") == [
+        ("reconcile", "U1", MONDAY),
+        ("reconcile", "U1", MONDAY + timedelta(days=60)),
+        ("value", "U1", MONDAY),
+    ]
     rewritten(db, {"U1": MONDAY})
     assert settles(database_url, "a") == MONDAY + timedelta(days=2)
     query(database_url, "DELETE FROM calendar_overrides WHERE reason = 'closed for a day'")

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from apex_pipeline.domain.day_trades import Fill, day_trades
 from apex_pipeline.domain.ledger import MovementKind, Rule
 from apex_pipeline.domain.models import AssetClass, Side, Trade
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.account_rules import AccountRuleRepository
 from apex_pipeline.store.tables import LEDGER_TABLES, as_row
+from tests.store.day_trade_rule import Fill, day_trades
 from tests.store.rows import query
 from tests.store.rules_book import (
     ALL,

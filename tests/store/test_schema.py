@@ -63,7 +63,7 @@ def plan(url: str, text: str) -> None:
         with connection.cursor() as cursor:
             for part in parts_of(text):
                 if not PLANNED.match(part):
-                    cursor.execute(part)
+                    cursor.execute(re.sub(r"%\(\w+\)s", "NULL", part))
                     continue
                 body, types = prepared(part)
                 cursor.execute(f"PREPARE tried {types} AS {body}")

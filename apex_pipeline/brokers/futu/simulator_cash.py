@@ -14,7 +14,8 @@ from apex_pipeline.brokers.futu.simulator_rules import Language
 from apex_pipeline.brokers.futu.simulator_wire import protobuf
 from apex_pipeline.brokers.scenario import CashBooking, Scenario, ScenarioAccount
 from apex_pipeline.brokers.scenario_cash import cash_by_currency, cash_flow
-from apex_pipeline.brokers.scenario_market import currency_of, weekdays_later
+from apex_pipeline.brokers.scenario_days import settled_on
+from apex_pipeline.brokers.scenario_market import currency_of
 from apex_pipeline.domain.models import CashKind
 
 _FIRST_ID = 16_001
@@ -73,9 +74,11 @@ class CashBook:
     def _row(self, line: Line) -> Any:
         booking = line.booking
         amount = Decimal(0) if line.naming else booking.amount
+        names = booking.contract if line.naming else None
+        settles_on = settled_on(names, booking.booked_on) if names else booking.settles_on
         return protobuf("Trd_FlowSummary_pb2").FlowSummaryInfo(
             clearingDate=booking.booked_on.isoformat(),
-            settlementDate=(weekdays_later(booking.booked_on, 1) if line.naming else booking.settles_on).isoformat(),
+            settlementDate=settles_on.isoformat(),
             currency=CURRENCIES[booking.currency],
             cashFlowType=_TYPES.get(booking.kind, _OTHERS)[self._chinese],
             cashFlowDirection=0 if not amount else 1 if amount > 0 else 2,

@@ -8,7 +8,11 @@ _ACTIONS = {
     "RS": Action.SPLIT,
     "IC": Action.SYMBOL_CHANGE,
     "TC": Action.MERGER,
+    "TO": Action.MERGER,
+    "DW": Action.MERGER,
 }
+"""A tender is an exchange for shares that stand for the claim; a delisting without worth pays nothing for them."""
+
 _MATURITY = "BM"
 
 

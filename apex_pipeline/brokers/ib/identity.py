@@ -29,9 +29,20 @@ def level_of(attributes: Mapping[str, str]) -> str:
 
 def is_summary(section: str, tag: str, attributes: Mapping[str, str]) -> bool:
     """Whether the row sums up the days of its statement, or opens or ends them, and so belongs to that window."""
-    if tag in layout.SUMMARY_TAGS or (section in layout.FRAMED and id_of(attributes, layout.FRAMED[section]) is None):
+    if tag in layout.SUMMARY_TAGS or (section in layout.FRAMED and _is_balance(section, attributes)):
         return True
     return tag not in layout.CHARGE_TAGS and level_of(attributes) in layout.SUMMARY_LEVELS
+
+
+def _is_balance(section: str, attributes: Mapping[str, str]) -> bool:
+    """Whether the line is the first or last one of a statement: about nothing in particular, and moving nothing."""
+    if id_of(attributes, layout.FRAMED[section]) is not None:
+        return False
+    if (text_of(attributes, "activityDescription") or "").lower() in layout.BALANCES:
+        return True
+    about = (text_of(attributes, name) for name in ("activityCode", "conid", "symbol"))
+    moved = (text_of(attributes, name) for name in layout.LINE_AMOUNTS)
+    return not any(about) and not any(text and text.strip("+-0.") for text in moved)
 
 
 def own_key(section: str, attributes: Mapping[str, str], order: str) -> str | None:

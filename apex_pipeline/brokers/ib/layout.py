@@ -20,6 +20,9 @@ class Snapshot:
     """Where its rows stand, if they are a part of a section only."""
 
 
+UNNUMBERED = "StmtFunds/unnumbered"
+"""Lines of the statement of funds without an id; no section can be named so."""
+
 SNAPSHOTS: Mapping[str, Snapshot] = {
     "OpenPositions": Snapshot(RecordKind.POSITIONS, day="reportDate"),
     "Lot": Snapshot(RecordKind.SECTIONS, day="tradeDate", section="Trades"),
@@ -28,6 +31,7 @@ SNAPSHOTS: Mapping[str, Snapshot] = {
     "FIFOPerformanceSummaryInBase": Snapshot(RecordKind.SECTIONS),
     "MTMPerformanceSummaryInBase": Snapshot(RecordKind.SECTIONS),
     "MTDYTDPerformanceSummary": Snapshot(RecordKind.SECTIONS),
+    UNNUMBERED: Snapshot(RecordKind.SECTIONS, day="reportDate", section="StmtFunds"),
 }
 
 IDENTITIES: Mapping[str, tuple[str, ...]] = {
@@ -68,13 +72,28 @@ DAYS = ("reportDate", "date", "tradeDate", "dateTime")
 
 CASH_DAYS = ("reportDate", "dateTime", "settleDate")
 
-SUMMARY_LEVELS = frozenset({"SUMMARY", "SYMBOL_SUMMARY", "ASSET_SUMMARY", "BASE_SUMMARY", "BASECURRENCY"})
+SUMMARY_LEVELS = frozenset(
+    {"SUMMARY", "SYMBOL_SUMMARY", "ASSET_SUMMARY", "BASE_SUMMARY", "BASESUMMARY", "BASECURRENCY"}
+)
 """Levels of rows that sum up the days of their statement, or whose running balance begins with it."""
 
 SUMMARY_TAGS = frozenset({"SymbolSummary", "AssetSummary"})
 
 FRAMED: Mapping[str, str] = {"StmtFunds": "transactionID"}
-"""Sections whose rows without this id are the first and last lines of the statement's days."""
+"""Sections whose first and last lines are balances of the statement's days; those have no such id."""
+
+LINE = "StatementOfFundsLine"
+"""The element of a line of a framed section."""
+
+BALANCES = frozenset({"starting balance", "ending balance"})
+
+LINE_AMOUNTS = ("amount", "debit", "credit")
+LINE_NUMBERS = frozenset({"tradeQuantity", "tradePrice"})
+LINE_CONTENT = (
+    "levelOfDetail", "currency", "model", "activityCode", "activityDescription", "date", "settleDate", "tradeID",
+    "orderID", "actionID", "buySell", *sorted(LINE_NUMBERS),
+)  # fmt: skip
+"""What tells lines without an id apart, beside contract, amount and day. Not the balance: it depends on other lines."""
 
 MASTERS = frozenset({"SecuritiesInfo"})
 """Sections that describe and belong to no day."""

@@ -131,6 +131,7 @@ NEEDED: Sequence[Needed] = (
             ("transactionID actionID", "which action it is, and which rows belong together"),
             ("type dateTime reportDate", "what happened and when"),
             ("quantity proceeds value", "what it changed"),
+            ("fifoPnlRealized", "what shares cost that came for others"),
             ("actionDescription", "IB's text of the action"),
         ),
     ),

@@ -24,7 +24,8 @@ from apex_pipeline.brokers.ib.identity import (
 from apex_pipeline.brokers.ib.row_keys import RowKeys
 from apex_pipeline.brokers.ib.snapshots import query_record, snapshot_records
 from apex_pipeline.brokers.ib.times import UNDECIDED, date_of
-from apex_pipeline.brokers.ib.told import DATES_MARK, FROM, SECTION, TAG, TO, Stamp, Told, begun
+from apex_pipeline.brokers.ib.told import DATES_MARK, FROM, ROWS, SECTION, TAG, TO, Stamp, Told, begun
+from apex_pipeline.brokers.ib.unnumbered import UnnumberedLines, content_of_line, is_unnumbered, line_key
 from apex_pipeline.domain.records import Record, RecordKind, Reject
 from apex_pipeline.errors import UnknownPayload
 
@@ -80,6 +81,7 @@ class Collector:
     _accounts: dict[str | None, str] = field(default_factory=dict["str | None", str])
     _days: dict[str, date] = field(default_factory=dict[str, date])
     _snapshots: dict[str, list[dict[str, str]]] = field(default_factory=dict[str, "list[dict[str, str]]"])
+    _unnumbered: UnnumberedLines = field(default_factory=UnnumberedLines)
 
     # what the reader calls ---------------------------------------------------------------------------------------
 
@@ -92,6 +94,7 @@ class Collector:
         self._now = begun(statement, self.order, self.stamp)
         self.told.append(self._now)
         self._snapshots.clear()
+        self._unnumbered.clear()
         self.keys.order = self.order
         self.keys.begin(statement.account_id)
         self._accounts.clear()
@@ -127,6 +130,9 @@ class Collector:
             days = self._snapshot_days(section, rows)
             if days or not rows:  # rows that cannot be read are not an empty section
                 self._keep_snapshots(section, days)
+        for record in self._unnumbered.records(self._now, self.order):
+            self.ready.append(record)
+            self._now.records[record.account_id, record.business_date] += bool(record.payload[ROWS])
         query = query_record(self._now, self.query)
         self.ready.extend([query] if query else ())
 
@@ -204,6 +210,8 @@ class Collector:
 
     def _section_row(self, tag: str, attributes: dict[str, str]) -> None:
         """A row of its own, or one that belongs to the days of its statement."""
+        if tag == layout.LINE and self._is_kept_by_day(tag, attributes):
+            return
         day = day_of(attributes, layout.DAYS, self.order)
         master = self._section in layout.MASTERS
         if not master and (day is None or is_summary(self._section, tag, attributes)):
@@ -212,6 +220,19 @@ class Collector:
         key = self.keys.of_row(self._section, tag, attributes)
         day = day or self._day(attributes, ())
         self._add(RecordKind.SECTIONS, key, day, attributes, marks=self._marks(tag))
+
+    def _is_kept_by_day(self, tag: str, attributes: dict[str, str]) -> bool:
+        """Keep a line of funds that has no id with its day; False for every other line."""
+        account = self._account(attributes)
+        self._unnumbered.see(account, attributes)
+        if not is_unnumbered(self._section, tag, attributes, self.order):
+            return False
+        if not self._unnumbered.take(account, {**attributes, TAG: tag}, self._now, self.order):
+            day = self._day(attributes, layout.DAYS)
+            content = content_of_line(attributes, self.order)
+            key = line_key(day, content, self.keys.number(f"{account}/{day}/{content}"))
+            self._add(RecordKind.SECTIONS, key, day, attributes, marks=self._marks(tag))
+        return True
 
     def _window_row(self, tag: str, attributes: dict[str, str]) -> None:
         """A row that sums up the days of its statement is told once for each window."""

@@ -24,11 +24,15 @@ from apex_pipeline.domain.statements import (
 )
 
 
-def funds_line(row: Row) -> FundsLine:
-    """A line of the statement of funds; the opening and closing balances are lines without an amount of their own."""
-    told, record, (first, last) = row.told, row.record, row.days
+def funds_line(row: Row, line_uid: str) -> FundsLine:
+    """A line of the statement of funds; the opening and closing balances are lines without an amount of their own.
+
+    `from_date` and `to_date` are those of lines that belong to the days of their statement.
+    """
+    told, record = row.told, row.record
+    first, last = row.days if row.number is None else (None, record.business_date)
     return FundsLine(
-        line_uid=row.uid,
+        line_uid=line_uid,
         broker=Broker.IB,
         account_id=record.account_id,
         business_date=record.business_date,

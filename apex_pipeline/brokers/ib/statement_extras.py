@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 from apex_pipeline.brokers.ib.statement_ledger import Ledger, Move
 from apex_pipeline.brokers.ib.statement_rates import BASE_CURRENCY, on_weekday, rate
 from apex_pipeline.brokers.scenario import Fill, Scenario
-from apex_pipeline.brokers.scenario_market import CENT, weekdays_later
+from apex_pipeline.brokers.scenario_days import exchanged_on
+from apex_pipeline.brokers.scenario_market import CENT
 from apex_pipeline.domain.models import AssetClass, Broker, Side
 
 FX_CURRENCY = "HKD"
@@ -52,7 +53,7 @@ class Conversion:
     @property
     def settle_date(self) -> date:
         """Two business days after the trade."""
-        return weekdays_later(self.trade_date, 2)
+        return exchanged_on(self.trade_date)
 
     @property
     def exec_id(self) -> str:
@@ -60,9 +61,10 @@ class Conversion:
         return f"CUSTHSFX.{self.transaction_id % 0xFFFFFFFF:08x}.01.01"
 
 
-def sessions_of(scenario: Scenario) -> list[date]:
-    """The session days of a scenario."""
-    return sorted(next(iter(scenario.closes.values()), {}))
+def sessions_of(scenario: Scenario, market: str | None = None) -> list[date]:
+    """The session days of a scenario, of one market or of any."""
+    told = (closes for (own, _), closes in scenario.closes.items() if market in (None, own))
+    return sorted({day for closes in told for day in closes})
 
 
 def conversions(scenario: Scenario) -> list[Conversion]:
@@ -92,15 +94,25 @@ def _conversion(account: str, counted: int, number: int, day: date) -> Conversio
 
 def reversals(scenario: Scenario, moves: Sequence[Move]) -> list[Move]:
     """A cancel and its rebook for one stock purchase of each account and year, reported a session later."""
-    following = dict(pairwise(sessions_of(scenario)))
+    following = _following(scenario)
     by_year: defaultdict[tuple[str, int], list[Move]] = defaultdict(list)
     for move in _untouched(moves, following):
         by_year[move.account_id, move.report_date.year].append(move)
     chosen = (candidates[len(candidates) // 2] for candidates in by_year.values())
-    return [row for move in chosen for row in _pair(move, following[move.report_date])]
+    return [row for move in chosen for row in _pair(move, following[_session_of(move)])]
 
 
-def _untouched(moves: Sequence[Move], following: Mapping[date, date]) -> Iterable[Move]:
+def _following(scenario: Scenario) -> dict[tuple[str, date], date]:
+    """The next session of the market after each one of it."""
+    markets = sorted({market for market, _ in scenario.closes})
+    return {(market, day): after for market in markets for day, after in pairwise(sessions_of(scenario, market))}
+
+
+def _session_of(move: Move) -> tuple[str, date]:
+    return move.source.contract.market, move.report_date
+
+
+def _untouched(moves: Sequence[Move], following: Mapping[tuple[str, date], date]) -> Iterable[Move]:
     """Opening purchases of shares from which nothing was sold before the end of the next session."""
     sold: defaultdict[tuple[str, int], list[Move]] = defaultdict(list)
     for move in moves:
@@ -109,7 +121,7 @@ def _untouched(moves: Sequence[Move], following: Mapping[date, date]) -> Iterabl
     ledger = Ledger()
     for move in moves:
         opened = ledger.book(move).effect == "O"
-        next_day = following.get(move.report_date)
+        next_day = following.get(_session_of(move))
         if not (opened and next_day and _is_plain_purchase(move)):
             continue
         later = sold[move.account_id, move.source.contract.conid]

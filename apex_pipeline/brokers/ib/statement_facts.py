@@ -1,5 +1,6 @@
 """Every section of a statement beside orders, trades and fees, as rows: which section goes where. Pure."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -14,7 +15,9 @@ from apex_pipeline.brokers.ib.query import gaps_of
 from apex_pipeline.brokers.ib.rows import Row, read_each, reject_of, section_of
 from apex_pipeline.brokers.ib.securities import Instruments, is_placed, named, without_name
 from apex_pipeline.brokers.ib.symbols import Named
-from apex_pipeline.brokers.ib.told import QUERY
+from apex_pipeline.brokers.ib.times import UNDECIDED
+from apex_pipeline.brokers.ib.told import DATES_MARK, QUERY
+from apex_pipeline.brokers.ib.unnumbered import content_of_line, is_unnumbered
 from apex_pipeline.domain.models import Instrument
 from apex_pipeline.domain.records import Normalized, Record, RecordKind, Reject
 from apex_pipeline.domain.statements import BrokerFigures
@@ -62,6 +65,8 @@ class _Reading:
     holdings: list[Instrument] = field(default_factory=list[Instrument])
     mentions: list[Instrument] = field(default_factory=list[Instrument])
     figure_uids: set[str] = field(default_factory=set[str])
+    line_uids: set[str] = field(default_factory=set[str])
+    equal_lines: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
 
     def take(self, record: Record) -> None:
         """Read one record; rows that cannot be read become rejects."""
@@ -112,7 +117,7 @@ class _Reading:
         facts = self.result.statements
         match row.section:
             case "StmtFunds":
-                facts.broker_funds.append(section_rows.funds_line(row))
+                self._line_of_funds(row)
             case "ConversionRates":
                 facts.conversion_rates.append(section_rows.conversion_rate(row))
             case "SecuritiesInfo":
@@ -123,6 +128,24 @@ class _Reading:
                 check_part(row)
             case _:
                 self._of_contracts(row)
+
+    def _line_of_funds(self, row: Row) -> None:
+        """A line under its own key, or the key of its day with its content and its number among equal lines.
+
+        A line without an id that stands under the days of its statement was kept so before days were: its day tells it.
+        """
+        order = row.told.payload.get(DATES_MARK, UNDECIDED)
+        uid = row.uid
+        if row.number is not None:
+            content = content_of_line(row.told.payload, order)
+            self.equal_lines[uid, content] += 1
+            uid = f"{uid}:{content}#{self.equal_lines[uid, content]}"
+        elif row.days[0] and is_unnumbered(row.section, row.tag, row.told.payload, order):
+            return
+        line = section_rows.funds_line(row, uid)
+        if uid not in self.line_uids:
+            self.line_uids.add(uid)
+            self.result.statements.broker_funds.append(line)
 
     def _of_contracts(self, row: Row) -> None:
         """Events of contracts; a row of any other section stays as it came, in its raw table."""

@@ -15,7 +15,7 @@ from apex_pipeline.brokers.ib.statement_ledger import Entry
 from apex_pipeline.brokers.ib.statement_levels import conversion_trade_id
 from apex_pipeline.brokers.ib.statement_rates import BASE_CURRENCY, CURRENCIES, rate
 from apex_pipeline.brokers.ib.statement_rows import INSTRUMENT, contract_values, local_time, notes_of, order_id_of
-from apex_pipeline.brokers.scenario_market import booking_time
+from apex_pipeline.brokers.scenario_days import booking_time
 
 FUNDS_ATTRIBUTES = (
     f"accountId acctAlias model currency fxRateToBase {INSTRUMENT} multiplier strike expiry putCall "

@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import final
 
 from apex_pipeline.brokers.scenario import Contract, Event, Fill, Scenario, ScenarioOrder
-from apex_pipeline.domain.models import AssetClass, Broker, FeeType, Side, TradeKind
+from apex_pipeline.brokers.scenario_days import settled_on
+from apex_pipeline.domain.models import Broker, FeeType, Side, TradeKind
 
 _ZERO = Decimal(0)
 _WEEKEND = 5
@@ -74,10 +75,8 @@ class Move:
 
     @property
     def settle_date(self) -> date:
-        """Two business days for Hong Kong shares, one for everything else."""
-        contract = self.source.contract
-        slow = contract.market == "HK" and contract.asset_class == AssetClass.STOCK
-        return _business_days_after(self.source.trade_date, 2 if slow else 1)
+        """When it is paid for, by the rule of its market."""
+        return settled_on(self.source.contract, self.source.trade_date)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,10 +252,3 @@ def _reported(trade_date: date, end: date) -> date:
     """A Friday's expiry stands in Monday's statement, unless the scenario ends before."""
     monday = trade_date + timedelta(3)
     return monday if trade_date.weekday() == _WEEKEND - 1 and monday <= end else trade_date
-
-
-def _business_days_after(day: date, days: int) -> date:
-    while days:
-        day += timedelta(1)
-        days -= day.weekday() < _WEEKEND
-    return day

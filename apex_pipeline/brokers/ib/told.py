@@ -62,11 +62,16 @@ class Told:
         return self.stamp(self.window[1] if self.window else day)
 
     def account_of(self, attributes: Mapping[str, str]) -> str:
-        """The account of a row; UnknownPayload where neither it nor the statement names one."""
-        account = text_of(attributes, "accountId") or self.statement.account_id
+        """The account of a row; UnknownPayload where neither it nor the statement names one.
+
+        The account of a row may be a segment of the statement's (`U1234567F` holds its futures); the statement's own
+        sums are of the account with all its segments.
+        """
+        own = self.statement.account_id
+        account = text_of(attributes, "accountId") or own
         if not account:
             raise UnknownPayload("missing_account", "neither the row nor its statement names an account")
-        return account
+        return own if own and account[:-1] == own and account[-1].isalpha() else account
 
 
 def begun(statement: Statement, order: str, stamp: Stamp | None) -> Told:

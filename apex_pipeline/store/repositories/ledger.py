@@ -90,6 +90,7 @@ class NormalizeRepository:
             tx.execute("broker_trade_figures_remove_stale", broker=self._broker, **_arrays(traded))
             self._quarantine(tx, records, rows)
             mark_changed(tx, self._broker, _touched(days, records, rows))
+            tx.analyze_changed(written)
         return Written(written, len(rows.rejects))
 
     def _closed(

@@ -4,6 +4,7 @@ Tables are joined as `EDGES` says. A row is named by its uid, which rows of seve
 lot that it opened), or by its table and its key with slashes between, as `positions_daily/2026-01-02/U123/265598`.
 """
 
+import html
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ MOST = 5
 
 DEEPEST = 8
 _BEFORE, _AFTER = 80, 400
+_LONGEST = 8000
+"""Bytes of an element that is shown whole."""
+
 _PACKED_CHUNK = 1 << 16
 
 On = tuple[tuple[str, str], ...]
@@ -79,6 +83,9 @@ EDGES: Mapping[str, Sequence[Edge]] = {
         _by("trades_norm", "trade_uid", "trade_uid"),
         _by("cash_movements", "cash_uid", "cash_uid"),
         _by("fees_norm", "fee_uid", "fee_uid"),
+        _by("corporate_actions", "action_uid", "source_uid"),
+        _by("transfers", "transfer_uid", "source_uid"),
+        _by("broker_funds", "line_uid", "source_uid"),
     ),
     "cash_account_state": (Edge("cash_ledger", (("account_id", "account_id"), ("currency", "currency"))),),
     "settlement_tracking": (_by("trades_norm", "trade_uid", "trade_uid"),),
@@ -142,18 +149,19 @@ class LineageRepository:
     def _follow(self, tx: Transaction, origin: Origin, seen: set[tuple[str, str]], depth: int) -> None:
         if depth >= DEEPEST:
             return
+        row = _with_source(origin)
         for edge in EDGES.get(origin.table, ()):
-            wanted = {column: origin.row[own] for column, own in edge.on if origin.row.get(own) is not None}
+            wanted = {column: row[own] for column, own in edge.on if row.get(own) is not None}
             if len(wanted) < len(edge.on):
                 continue
             table = table_named(edge.table)
             rows = tx.find(table, wanted, MOST + 1)
-            for row in rows[:MOST]:
-                self._add(tx, origin, Origin(edge.table, _key(table, row), row), seen, depth)
+            for made_of in rows[:MOST]:
+                self._add(tx, origin, Origin(edge.table, _key(table, made_of), made_of), seen, depth)
             origin.more += len(rows) > MOST
-        for row in _raw_records(tx, origin):
-            told = Origin(f"{row['kind']}_raw_{row['broker'].lower()}", row["record_key"], row)
-            told.made_of.extend(_documents(tx, row))
+        for raw in _raw_records(tx, origin):
+            told = Origin(f"{raw['kind']}_raw_{raw['broker'].lower()}", raw["record_key"], raw)
+            told.made_of.extend(_documents(tx, raw, origin.row))
             origin.made_of.append(told)
 
     def _add(self, tx: Transaction, into: Origin, found: Origin, seen: set[tuple[str, str]], depth: int) -> None:
@@ -162,6 +170,13 @@ class LineageRepository:
         seen.add((found.table, found.key))
         into.made_of.append(found)
         self._follow(tx, found, seen, depth + 1)
+
+
+def _with_source(origin: Origin) -> Row:
+    """The row, with what an entry of cash was booked for: its uid is that of the other row and a word."""
+    if origin.table != "cash_ledger":
+        return origin.row
+    return origin.row | {"source_uid": origin.row["entry_uid"].rpartition(":")[0]}
 
 
 def _key(table: Table, row: Row) -> str:
@@ -192,37 +207,62 @@ def _raw_records(tx: Transaction, origin: Origin) -> list[Row]:
     return []
 
 
-def _documents(tx: Transaction, raw: Row) -> Iterator[Origin]:
-    """The answers that the current version of a raw record came with, and where in their bytes it stands."""
+def _documents(tx: Transaction, raw: Row, made: Row) -> Iterator[Origin]:
+    """The answers that the current version of a raw record came with, and where in their bytes it stands.
+
+    Of a record that holds all rows of a day it is the row that the other one, `made`, was made of.
+    """
+    own = _own_row(raw["payload"], made)
+    words, also = ([raw["record_key"], *_texts(raw["payload"])], []) if own is None else (_texts(own), _values(own))
     for row in tx.fetch("why_documents", load_id=raw["load_id"]):
-        packed = bytes(row.pop("content"))
-        place = _find(packed, [raw["record_key"], *_texts(raw["payload"])])
+        place = _find(bytes(row.pop("content")), words, also)
         if place is None:
             continue
         row["at_byte"], row["excerpt"] = place
         yield Origin("raw_documents", row["sha256"], row)
 
 
+def _own_row(payload: Any, made: Row) -> Any:
+    """The row of a record of many that says most of what `made` holds; None if the record is of one row."""
+    told = {str(value) for value in made.values() if value is not None}
+    rows: list[Any] = (payload.get("rows") if isinstance(payload, dict) else None) or []
+    shared = [len(told.intersection(_values(row))) for row in rows]
+    return rows[shared.index(max(shared))] if rows else None
+
+
+def _values(payload: Any) -> list[str]:
+    values: list[Any] = list(payload.values()) if isinstance(payload, dict) else []
+    return [value for value in values if isinstance(value, str)]
+
+
 def _texts(payload: Any) -> list[str]:
     """What a record says of itself, the most particular words first."""
-    values: list[Any] = list(payload.values()) if isinstance(payload, dict) else []
-    return sorted((value for value in values if isinstance(value, str) and len(value) > 5), key=len, reverse=True)[:3]
+    return sorted((value for value in _values(payload) if len(value) > 5), key=len, reverse=True)[:3]
 
 
-def _find(packed: bytes, words: Sequence[str]) -> tuple[int, str] | None:
-    """Where the first of these words that occurs stands in the bytes, and the text around it."""
+def _find(packed: bytes, words: Sequence[str], also: Sequence[str]) -> tuple[int, str] | None:
+    """Where the first of these words that occurs, among all of `also`, stands in the bytes, and the text around it."""
     for needle in chain.from_iterable(_needles(word) for word in words):
-        kept, start = b"", 0
-        unpacker = zlib.decompressobj()
-        for offset in range(0, len(packed), _PACKED_CHUNK):
-            kept += unpacker.decompress(packed[offset : offset + _PACKED_CHUNK])
-            found = kept.find(needle)
-            if found >= 0 and (len(kept) - found >= _AFTER or offset + _PACKED_CHUNK >= len(packed)):
-                return start + found, _excerpt(kept, found)
-            if found < 0:
-                cut = max(0, len(kept) - _BEFORE - _AFTER - len(needle))
-                kept, start = kept[cut:], start + cut
+        for at, excerpt in _places(packed, needle):
+            text = html.unescape(excerpt) if also else excerpt
+            if all(word in text for word in also):
+                return at, excerpt
     return None
+
+
+def _places(packed: bytes, needle: bytes) -> Iterator[tuple[int, str]]:
+    """Every place of a word, with the text around it, read in parts."""
+    kept, start, begin = b"", 0, 0
+    unpacker = zlib.decompressobj()
+    for offset in range(0, len(packed), _PACKED_CHUNK):
+        kept += unpacker.decompress(packed[offset : offset + _PACKED_CHUNK])
+        is_last = offset + _PACKED_CHUNK >= len(packed)
+        while (found := kept.find(needle, begin)) >= 0 and (is_last or len(kept) - found >= _LONGEST):
+            yield start + found, _excerpt(kept, found)
+            begin = found + 1
+        if found < 0:
+            cut = max(0, len(kept) - _LONGEST - len(needle))
+            kept, start, begin = kept[cut:], start + cut, max(0, begin - cut)
 
 
 def _needles(word: str) -> Iterator[bytes]:
@@ -240,6 +280,6 @@ def _needles(word: str) -> Iterator[bytes]:
 def _excerpt(content: bytes, at: int) -> str:
     """The element around a place in XML, else some text around it; bytes that are no text as escapes."""
     begin, end = content.rfind(b"<", 0, at), content.find(b">", at)
-    if begin < 0 or end < 0 or end - begin > 8000:
+    if begin < 0 or end < 0 or end - begin > _LONGEST:
         begin, end = max(0, at - _BEFORE), min(len(content), at + _AFTER) - 1
     return content[begin : end + 1].decode("utf-8", "backslashreplace")

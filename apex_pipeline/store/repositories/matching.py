@@ -23,9 +23,6 @@ _SOURCES = {
 }
 """The tables of the ledger that matching writes, and where their new rows stand."""
 
-_MANY = 10_000
-"""Changed rows after which the planner needs new statistics at once."""
-
 
 def silent(_what: str, _done: int, _total: int) -> None:
     """The observer that tells nobody."""
@@ -55,8 +52,7 @@ def match_lots(tx: Transaction, from_date: date, to_date: date, observe: Observe
     openings = rewrite_openings(tx, [row["account_id"] for row in due])
     (rebuilt,) = tx.fetch("movements_rebuild")
     moved = Merged(rebuilt["inserted"], rebuilt["updated"], rebuilt["deleted"])
-    if moved.changed > _MANY:
-        tx.execute("match_analyze")
+    tx.analyze_changed(["opening_balances", "position_movements"])
     observe("matching lots", 0, 0)
     # Where nothing is marked or touched there is no first day; no row is as late as this one.
     dirty_since = rebuilt["dirty_since"] or date.max
@@ -86,8 +82,7 @@ def _write(tx: Transaction, since: date, dirty_since: date) -> dict[str, Merged]
         name: tx.merge_from(LEDGER_TABLES[name], source) + Merged(0, 0, removed[name])
         for name, source in _SOURCES.items()
     }
-    if sum(merged.changed for merged in written.values()) > _MANY:
-        tx.execute("match_analyze")
+    tx.analyze_changed(_SOURCES)
     return written
 
 

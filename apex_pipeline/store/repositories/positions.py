@@ -77,4 +77,6 @@ def _begin(tx: Transaction, *, matched: bool) -> date | None:
 def _rewrite(tx: Transaction, table: str, since: date | None) -> Merged:
     statement, computed = _COMPUTED[table]
     removed = tx.execute(statement, since=since)
-    return tx.merge_from(LEDGER_TABLES[table], computed) + Merged(0, 0, removed)
+    written = tx.merge_from(LEDGER_TABLES[table], computed) + Merged(0, 0, removed)
+    tx.analyze_changed([table])
+    return written

@@ -31,5 +31,7 @@ class ValueRepository:
                     ("valuing accounts", rewrite_performance),
                 ):
                     observe(what, 0, 0)
-                    changed |= rewrite(tx, first_days)
+                    rewritten = rewrite(tx, first_days)
+                    tx.analyze_changed(rewritten)
+                    changed |= rewritten
         return changed

@@ -13,7 +13,8 @@ INSERT INTO cash_due SELECT * FROM unnest(%(accounts)s::text[], %(dates)s::date[
 ANALYZE cash_due;
 
 -- Trades. Interactive Brokers books a cancelled trade and its cancel, each on the day of its report; elsewhere only
--- trades in force move cash. Conversions are booked by their two legs. A future moves only its gain to the close.
+-- trades in force move cash. Conversions are booked by their two legs. A future moves only its gain to the close, and a
+-- contract for difference nothing but its commission (IB's netCash; how its gains are booked was never seen).
 -- Trades that were themselves read from the cash flow have their money there.
 INSERT INTO cash_wanted
 SELECT trade_uid || ':TRADE', broker, account_id, currency, booked_on, greatest(settles_on, booked_on), 'TRADE',
@@ -21,7 +22,7 @@ SELECT trade_uid || ':TRADE', broker, account_id, currency, booked_on, greatest(
 FROM (
     SELECT t.trade_uid, t.broker, t.account_id, t.currency, t.symbol, greatest(t.report_date, t.trade_date) AS booked_on,
            coalesce(s.settlement_date, t.settle_date) AS settles_on,
-           CASE WHEN t.asset_class = 'FUTURE' THEN f.mtm_pnl
+           CASE t.asset_class WHEN 'FUTURE' THEN f.mtm_pnl WHEN 'CFD' THEN 0
                 ELSE coalesce(f.proceeds, CASE t.side WHEN 'BUY' THEN -t.amount ELSE t.amount END) END AS amount
     FROM (
         SELECT t.* FROM trades_norm t JOIN cash_due d ON d.account_id = t.account_id AND t.trade_date >= d.from_day
@@ -111,15 +112,22 @@ SELECT t.transfer_uid || ':TRANSFER', t.broker, t.account_id, t.currency, t.busi
 FROM transfers t JOIN cash_due d ON d.account_id = t.account_id AND t.business_date >= d.from_day
 WHERE t.business_date >= %(first_day)s AND t.cash_amount <> 0 AND t.currency IS NOT NULL
 UNION ALL
--- What the statement of funds says of a future and no trade does: the margin of the days on which it was held.
+-- What the statement of funds says of a future and no trade does: the margin of the days on which it was held. A line
+-- without an id is known by its day; it may be about a trade nevertheless, which was reported on that day.
 SELECT l.line_uid || ':FUNDS', l.broker, l.account_id, l.currency, l.business_date,
        greatest(l.settle_date, l.business_date), 'OTHER', trim_scale(l.amount), l.symbol, NULL, NULL, NULL, l.description
 FROM broker_funds l JOIN cash_due d ON d.account_id = l.account_id AND l.business_date >= d.from_day
 JOIN instruments i ON i.symbol = l.symbol AND i.asset_class = 'FUTURE'
 WHERE l.business_date >= %(first_day)s AND l.amount <> 0 AND l.level = 'Currency' AND l.currency IS NOT NULL
+  AND l.from_date IS NULL
   AND NOT EXISTS (
     SELECT FROM trades_norm t
     WHERE t.broker = l.broker AND t.account_id = l.account_id AND t.broker_trade_id = l.broker_transaction_id
+) AND NOT EXISTS (
+    SELECT FROM trades_raw_ib r
+    JOIN trades_norm t ON t.broker = 'IB' AND t.account_id = r.account_id AND t.broker_trade_id = r.record_key
+    WHERE l.broker_transaction_id IS NULL AND btrim(r.payload ->> 'tradeID') = l.broker_trade_id
+      AND r.account_id = l.account_id AND greatest(t.report_date, t.trade_date) = l.business_date
 );
 ANALYZE cash_wanted;
 

@@ -129,7 +129,7 @@ LEFT JOIN LATERAL (
                (SELECT min(o.currency) FROM (
                     SELECT l.currency, sum(l.amount) AS theirs FROM broker_funds l
                     WHERE l.account_id = f.account_id AND l.level = 'Currency' AND l.currency <> f.currency
-                      AND l.amount <> 0 AND l.broker_transaction_id = side.transaction_id
+                      AND l.amount <> 0 AND l.from_date IS NULL AND l.broker_transaction_id = side.transaction_id
                       AND l.business_date BETWEEN f.from_date AND f.to_date
                     GROUP BY 1
                 ) AS o
@@ -147,7 +147,7 @@ LEFT JOIN LATERAL (
                    NULL AS entry_uid
             FROM broker_funds l
             WHERE l.account_id = f.account_id AND l.currency = f.currency AND l.level = 'Currency' AND l.amount <> 0
-              AND l.business_date BETWEEN f.from_date AND f.to_date
+              AND l.from_date IS NULL AND l.business_date BETWEEN f.from_date AND f.to_date
             UNION ALL
             SELECT coalesce(t.broker_trade_id, regexp_replace(m.broker_cash_id, '_(BASE|QUOTE)$', ''),
                             v.broker_transaction_id, a.broker_transaction_id, l.broker_transaction_id),

@@ -2,7 +2,8 @@
 -- nothing was held, a day without one says nothing. A statement of IB is of the end of its day, and what it reports later
 -- counts from its report on; a snapshot of Futu or TWS is of the instant at which it was told.
 -- Two sums are kept, and one of them must agree. IB: without and with what was cancelled later, for statements told
--- before the cancel. Futu: how an option ended is known by the day, so it may be in a snapshot of these days or not.
+-- before the cancel. Futu: how an option ended is known by the day, so it may be in a snapshot of these days or not; of
+-- several ends the earlier ones may be in it and the later ones not.
 -- Snapshots are numbered, and a movement counts from the first number on whose moment it is in: a position is a step
 -- function of that number, and only held steps are compared.
 WITH snapshots AS (
@@ -39,7 +40,7 @@ WITH snapshots AS (
 ), placed AS (
     SELECT r.broker, r.account_id, CASE r.broker WHEN 'IB' THEN r.instrument_id ELSE r.symbol END AS instrument, r.instrument_id,
            r.symbol,
-           CASE WHEN effective THEN r.qty ELSE 0 END AS early_qty, r.qty AS late_qty, moments.early, moments.late
+           CASE WHEN effective THEN r.qty ELSE 0 END AS early_qty, r.qty AS late_qty, moments.early, moments.late, r.on_date
     FROM recent r CROSS JOIN LATERAL (
         SELECT r.on_date::timestamp AT TIME ZONE 'America/New_York' AS begins,
                (r.on_date + 1)::timestamp AT TIME ZONE 'America/New_York' AS ends,
@@ -84,6 +85,14 @@ WITH snapshots AS (
     FROM snapshots s JOIN broker_positions p USING (business_date, broker, account_id)
     WHERE p.asset_class NOT IN ('FX', 'COMBO')
     GROUP BY 1, 2, 3, 4
+), begun AS (
+    -- Ends that may be in a snapshot or not, up to each of their days.
+    SELECT p.broker, p.account_id, a.days[between_them.n] AS business_date, p.instrument,
+           sum(p.late_qty) OVER (PARTITION BY p.broker, p.account_id, p.instrument, between_them.n ORDER BY p.on_date) AS qty
+    FROM placed p JOIN accounts a USING (broker, account_id)
+    CROSS JOIN LATERAL generate_series(1 + width_bucket(p.early - interval '1 microsecond', a.moments),
+                                       width_bucket(p.late - interval '1 microsecond', a.moments)) AS between_them (n)
+    WHERE p.broker = 'FUTU' AND p.early < p.late
 ), moved AS (
     SELECT broker, account_id, instrument, max(instrument_id) AS instrument_id, min(n) AS first FROM steps GROUP BY 1, 2, 3
 ), differing AS MATERIALIZED (
@@ -91,6 +100,12 @@ WITH snapshots AS (
            coalesce(t.qty, 0) AS expected, coalesce(o.early_qty, 0) AS actual
     FROM told t FULL JOIN ours o USING (broker, account_id, business_date, instrument)
     WHERE abs(coalesce(t.qty, 0) - coalesce(o.early_qty, 0)) > 1e-8 AND abs(coalesce(t.qty, 0) - coalesce(o.late_qty, 0)) > 1e-8
+      AND NOT EXISTS (
+          SELECT FROM begun b
+          WHERE b.broker = coalesce(t.broker, o.broker) AND b.account_id = coalesce(t.account_id, o.account_id)
+            AND b.business_date = coalesce(t.business_date, o.business_date)
+            AND b.instrument = coalesce(t.instrument, o.instrument)
+            AND abs(coalesce(t.qty, 0) - coalesce(o.late_qty, 0) - b.qty) <= 1e-8)
 )
 SELECT d.broker, d.account_id, d.symbol || CASE WHEN d.instrument = d.symbol THEN '' ELSE ' ' || d.instrument END AS subject,
        d.business_date, trim_scale(d.expected) AS expected, trim_scale(d.actual) AS actual, 'ERROR' AS severity,

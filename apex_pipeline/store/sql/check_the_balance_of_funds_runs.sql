@@ -20,7 +20,7 @@ CREATE TEMPORARY TABLE line (
 INSERT INTO span
 SELECT broker, account_id, currency, from_date, to_date, min(balance) AS low, max(balance) AS high
 FROM broker_funds
-WHERE level = 'Currency' AND from_date IS NOT NULL AND amount IS NULL AND balance IS NOT NULL
+WHERE level = 'Currency' AND from_date IS NOT NULL AND coalesce(amount, 0) = 0 AND balance IS NOT NULL
   AND business_date BETWEEN %(from_date)s AND %(to_date)s
 GROUP BY 1, 2, 3, 4, 5 HAVING count(*) = 2;
 ANALYZE span;
@@ -78,10 +78,19 @@ WITH loose AS (
     LEFT JOIN corporate_actions a ON c.kind = 'CORPORATE_ACTION' AND a.action_uid = left(c.entry_uid, -7)
     LEFT JOIN broker_funds l ON c.kind = 'OTHER' AND l.line_uid = left(c.entry_uid, -6)
     WHERE c.kind <> 'OPENING'
+), unnamed AS (
+    -- where lines name no transaction, a day is right if its sums are
+    SELECT account_id, currency, on_date FROM moved
+    GROUP BY 1, 2, 3
+    HAVING bool_or(transaction_id IS NULL AND entry_uid IS NULL) AND abs(sum(theirs) - sum(ours)) <= 0.005
 ), differing AS (
     SELECT broker, account_id, currency, on_date, transaction_id, sum(theirs) AS theirs, sum(ours) AS ours,
            jsonb_agg(entry_uid ORDER BY entry_uid) FILTER (WHERE entry_uid IS NOT NULL) AS entries
-    FROM moved GROUP BY 1, 2, 3, 4, 5 HAVING abs(sum(theirs) - sum(ours)) > 0.005
+    FROM moved m
+    WHERE NOT EXISTS (
+        SELECT FROM unnamed u WHERE (u.account_id, u.currency, u.on_date) = (m.account_id, m.currency, m.on_date)
+    )
+    GROUP BY 1, 2, 3, 4, 5 HAVING abs(sum(theirs) - sum(ours)) > 0.005
 )
 SELECT broker, account_id, concat(account_id, ' ', currency, ' ', from_date, '..', to_date) AS subject,
        to_date AS business_date, expected, actual, 'ERROR' AS severity, currency, NULL AS cause,

@@ -8,15 +8,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS held (
     lot_uid text COLLATE "C", account_id text COLLATE "C", instrument_id text COLLATE "C", taken numeric
 ) ON COMMIT DROP;
 
-CREATE TEMPORARY TABLE units (
-    n integer, position numeric, bought numeric, instrument integer, is_movement boolean, business_date date,
-    ordered_at timestamptz, place smallint, sequence numeric, uid text COLLATE "C", qty numeric, moved_at timestamptz,
-    price numeric, multiplier numeric, fees numeric, carried_pnl numeric, open_trade_uid text COLLATE "C",
-    basis_source text COLLATE "C", kind text COLLATE "C", symbol text COLLATE "C", underlying text COLLATE "C",
-    asset_class text COLLATE "C", currency text COLLATE "C", only_closes boolean, taken numeric, upto numeric,
-    closing numeric, lot_fees numeric
-) ON COMMIT DROP;
-INSERT INTO units
+CREATE TEMPORARY TABLE units ON COMMIT DROP AS
 SELECT *, CASE WHEN qty > 0 THEN bought ELSE bought - position END AS upto,
     CASE WHEN sign(position - qty) = -sign(qty) THEN least(abs(position - qty), abs(qty)) ELSE 0 END AS closing,
     fees AS lot_fees
@@ -47,7 +39,10 @@ FROM (
 ANALYZE units (n, instrument, is_movement);
 
 -- Closing more than there is needs every rule.
-DELETE FROM plain p
-WHERE instrument IN (SELECT instrument FROM units WHERE only_closes AND closing < abs(qty));
-DELETE FROM units u WHERE NOT EXISTS (SELECT FROM plain p WHERE p.instrument = u.instrument);
+WITH eventful AS (
+    DELETE FROM plain p
+    WHERE instrument IN (SELECT instrument FROM units WHERE only_closes AND closing < abs(qty))
+    RETURNING instrument
+)
+DELETE FROM units u USING eventful e WHERE e.instrument = u.instrument;
 SELECT count(*) AS units FROM units

@@ -72,10 +72,13 @@ INSERT INTO movements_new
 SELECT c.action_uid, c.broker, c.account_id, coalesce(c.instrument_id, c.symbol), c.symbol, c.underlying, c.asset_class,
     c.business_date, c.happened_at, coalesce(c.happened_at, c.business_date::timestamp AT TIME ZONE 'UTC'), 1, NULL,
     'CORPORATE_ACTION', CASE WHEN c.broker_kind IS NULL AND coalesce(c.kind, 'UNKNOWN') = 'UNKNOWN' THEN 'UNTOLD'
-        ELSE coalesce(c.kind, 'UNKNOWN') END, trim_scale(c.qty), NULL, NULL, 0, trim_scale(c.proceeds), c.currency,
-    NULL, coalesce(c.broker_action_id || '@' || c.business_date, c.action_uid), NULL
+        ELSE coalesce(c.kind, 'UNKNOWN') END, trim_scale(c.qty), NULL, trim_scale(i.multiplier), 0, trim_scale(c.proceeds),
+    c.currency, NULL, coalesce(c.broker_action_id || '@' || c.business_date, c.action_uid),
+    -- Money less the broker's own gain: the basis that went with the money.
+    trim_scale(c.proceeds - c.realized_pnl)
 FROM corporate_actions c
 JOIN due d ON d.business_date = c.business_date AND d.account_id = c.account_id AND d.broker = c.broker
+LEFT JOIN instruments i ON i.symbol = c.symbol
 WHERE c.qty <> 0 AND c.asset_class NOT IN ('FX', 'COMBO');
 
 -- Openings and transfers are few, and each may change what the other means on any day: all of them are rebuilt.

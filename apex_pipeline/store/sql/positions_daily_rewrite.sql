@@ -12,7 +12,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS unknown_lots (lot_uid text COLLATE "C" PRIM
 CREATE TEMPORARY TABLE IF NOT EXISTS position_steps (
     LIKE position_movements,
     held boolean NOT NULL, n bigint NOT NULL, qty_before numeric NOT NULL, qty_after numeric NOT NULL,
-    life bigint, life_before bigint
+    begins boolean NOT NULL, life bigint, life_before bigint
 ) ON COMMIT DROP;
 CREATE TEMPORARY TABLE IF NOT EXISTS new_positions (LIKE positions_daily) ON COMMIT DROP;
 TRUNCATE new_positions;
@@ -64,18 +64,15 @@ WITH lot_changes AS (
            coalesce(traded.symbol, named.symbol) AS symbol, named.underlying, named.asset_class, money.currency, unit.multiplier,
            CASE WHEN r.lot_qty = r.qty AND r.unknown_qty = 0 THEN r.cost END AS cost
     FROM running r
-    JOIN position_steps named
-        ON named.account_id = r.account_id AND named.instrument_id = r.instrument_id AND named.n = r.named
+    JOIN position_steps named ON named.n = r.named
     LEFT JOIN LATERAL (
         SELECT m.symbol FROM position_movements m
         WHERE named.kind <> 'TRADE' AND m.account_id = r.account_id AND m.instrument_id = r.instrument_id
           AND m.business_date <= r.on_date AND m.kind = 'TRADE'
         ORDER BY m.business_date DESC, m.ordered_at DESC, m.place DESC, m.sequence DESC, m.movement_uid DESC
         LIMIT 1) traded ON true
-    LEFT JOIN position_steps unit
-        ON unit.account_id = r.account_id AND unit.instrument_id = r.instrument_id AND unit.n = r.unit
-    LEFT JOIN position_steps money
-        ON money.account_id = r.account_id AND money.instrument_id = r.instrument_id AND money.n = r.money
+    LEFT JOIN position_steps unit ON unit.n = r.unit
+    LEFT JOIN position_steps money ON money.n = r.money
     LEFT JOIN stops ON stops.account_id = r.account_id AND stops.instrument_id = r.instrument_id
     WHERE r.qty <> 0
 ), spans AS (

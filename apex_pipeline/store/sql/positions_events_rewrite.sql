@@ -6,27 +6,29 @@ CREATE TEMPORARY TABLE IF NOT EXISTS position_scope (
 CREATE TEMPORARY TABLE IF NOT EXISTS position_steps (
     LIKE position_movements,
     held boolean NOT NULL, n bigint NOT NULL, qty_before numeric NOT NULL, qty_after numeric NOT NULL,
-    life bigint, life_before bigint
+    begins boolean NOT NULL, life bigint, life_before bigint
 ) ON COMMIT DROP;
 CREATE TEMPORARY TABLE IF NOT EXISTS new_events (LIKE position_events) ON COMMIT DROP;
 TRUNCATE new_events;
+DROP TABLE IF EXISTS closings;
+CREATE TEMPORARY TABLE closings ON COMMIT DROP AS
+SELECT r.close_trade_uid, CASE WHEN count(*) = count(r.realized_pnl) THEN sum(r.realized_pnl) END AS realized_pnl,
+       CASE WHEN count(*) = count(r.close_price)
+            THEN round(round(sum(r.close_price * r.qty), 20) / sum(r.qty), 10) END AS price
+FROM position_scope s JOIN realized_pnl r USING (account_id, instrument_id)
+WHERE r.closed_on >= s.from_day AND r.closed_on >= %(since)s::date
+GROUP BY 1;
+ANALYZE closings (close_trade_uid);
 INSERT INTO new_events (event_uid, position_uid, broker, account_id, instrument_id, symbol, event, at, business_date,
                         qty, price, position_qty, realized_pnl, currency, holding_days, trade_uid)
 WITH lives AS (
-    SELECT p.account_id, p.instrument_id, p.n, coalesce(s.held_uid, p.account_id || '_' || p.movement_uid) AS position_uid,
+    SELECT p.n, coalesce(s.held_uid, p.account_id || '_' || p.movement_uid) AS position_uid,
            CASE WHEN p.held THEN (
                SELECT m.business_date FROM position_movements m
                WHERE m.movement_uid = substr(s.held_uid, length(s.account_id) + 2)) ELSE p.business_date END AS opened_on
     FROM position_steps p
     LEFT JOIN position_scope s ON p.held AND s.account_id = p.account_id AND s.instrument_id = p.instrument_id
-    WHERE p.n = p.life
-), closings AS (
-    SELECT r.close_trade_uid, CASE WHEN count(*) = count(r.realized_pnl) THEN sum(r.realized_pnl) END AS realized_pnl,
-           CASE WHEN count(*) = count(r.close_price)
-                THEN round(round(sum(r.close_price * r.qty), 20) / sum(r.qty), 10) END AS price
-    FROM position_scope s JOIN realized_pnl r USING (account_id, instrument_id)
-    WHERE r.closed_on >= s.from_day AND r.closed_on >= %(since)s::date
-    GROUP BY 1
+    WHERE p.begins
 ), stops AS (
     SELECT account_id, instrument_id, min(business_date) AS stopped_on
     FROM ledger_stops JOIN position_scope USING (account_id, instrument_id) GROUP BY 1, 2
@@ -64,7 +66,7 @@ SELECT p.movement_uid || p.suffix, l.position_uid, p.broker, p.account_id, p.ins
        p.currency, p.business_date - l.opened_on,
        CASE WHEN p.kind NOT IN ('CORPORATE_ACTION', 'TRANSFER', 'OPENING') THEN p.movement_uid END
 FROM parts p
-JOIN lives l ON l.account_id = p.account_id AND l.instrument_id = p.instrument_id AND l.n = p.belongs_to
+JOIN lives l ON l.n = p.belongs_to
 LEFT JOIN closings c ON c.close_trade_uid = p.movement_uid AND p.suffix = ''
 LEFT JOIN stops ON stops.account_id = p.account_id AND stops.instrument_id = p.instrument_id;
 ANALYZE new_events;

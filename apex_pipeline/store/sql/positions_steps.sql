@@ -1,5 +1,6 @@
 -- The movements of the instruments in scope in their order, with the position before and after each. What was held
--- before the first is a step of its own (`held`). `life` and `life_before` are the steps with which the positions began.
+-- before the first is a step of its own (`held`). `life` and `life_before` are the steps with which the positions began,
+-- and such a step `begins` one.
 CREATE TEMPORARY TABLE IF NOT EXISTS position_scope (
     account_id text COLLATE "C", instrument_id text COLLATE "C", broker text COLLATE "C", from_day date NOT NULL,
     held_uid text COLLATE "C", held_qty numeric, lot_qty numeric, cost numeric, unknown_qty numeric
@@ -7,7 +8,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS position_scope (
 CREATE TEMPORARY TABLE IF NOT EXISTS position_steps (
     LIKE position_movements,
     held boolean NOT NULL, n bigint NOT NULL, qty_before numeric NOT NULL, qty_after numeric NOT NULL,
-    life bigint, life_before bigint
+    begins boolean NOT NULL, life bigint, life_before bigint
 ) ON COMMIT DROP;
 TRUNCATE position_steps;
 INSERT INTO position_steps
@@ -52,16 +53,19 @@ WITH moved AS (
         LIMIT 1) money ON true
     WHERE s.held_qty <> 0
 ), counted AS (
-    SELECT m.*, row_number() OVER in_order AS n,
+    SELECT m.*, row_number() OVER (ORDER BY m.account_id, m.instrument_id, m.business_date, m.ordered_at, m.place,
+                                            m.sequence, m.movement_uid) AS n,
            coalesce(sum(m.qty) OVER (in_order ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS qty_before,
            sum(m.qty) OVER (in_order ROWS UNBOUNDED PRECEDING) AS qty_after
     FROM moved m
     WINDOW in_order AS (PARTITION BY m.account_id, m.instrument_id
                         ORDER BY m.business_date, m.ordered_at, m.place, m.sequence, m.movement_uid)
+), begun AS (
+    SELECT c.*, sign(c.qty_after) <> 0 AND sign(c.qty_before) <> sign(c.qty_after) AS begins FROM counted c
 ), lived AS (
-    SELECT c.*, max(c.n) FILTER (WHERE sign(c.qty_after) <> 0 AND sign(c.qty_before) <> sign(c.qty_after)) OVER (
-               PARTITION BY c.account_id, c.instrument_id ORDER BY c.n ROWS UNBOUNDED PRECEDING) AS life
-    FROM counted c
+    SELECT b.*, max(b.n) FILTER (WHERE b.begins) OVER (
+               PARTITION BY b.account_id, b.instrument_id ORDER BY b.n ROWS UNBOUNDED PRECEDING) AS life
+    FROM begun b
 )
 SELECT l.*, lag(l.life) OVER (PARTITION BY l.account_id, l.instrument_id ORDER BY l.n) FROM lived l;
 ANALYZE position_steps
