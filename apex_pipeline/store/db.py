@@ -189,7 +189,6 @@ class Transaction:
 
     def __init__(self, cursor: psycopg2.extras.RealDictCursor) -> None:
         self._cursor = cursor
-        self._analyzed: dict[str, int] = {}
 
     def fetch(self, name: str, /, **params: Any) -> list[Row]:
         """All rows of a named statement."""
@@ -225,15 +224,13 @@ class Transaction:
         return {row["day"]: row["rows"] for row in self._cursor.fetchall()}
 
     def analyze_changed(self, tables: Iterable[str]) -> None:
-        """Make new statistics of those tables of which more than a tenth has changed, as autovacuum will much later.
+        """Make new statistics of those tables that grew or shrank by more than a tenth, as autovacuum will much later.
 
         What follows in a transaction that fills a table is planned as if the table were still empty, which can cost
         minutes where milliseconds are enough. Until the transaction ends nobody else can do the same to that table.
         """
         for row in self.fetch("statistics_due", tables=sorted(tables)):
-            if row["changed"] - self._analyzed.get(row["name"], 0) > 50 + row["believed"] // 10:
-                self._cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(row["name"])))
-                self._analyzed[row["name"]] = row["changed"]
+            self._cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(row["name"])))
 
     def run_script(self, text: str) -> None:
         """Run a migration file."""

@@ -184,6 +184,18 @@ def test_json_holds_no_binary_float() -> None:
         to_json({"price": {1}})
 
 
+def test_statistics_follow_a_table_that_grew_and_are_left_alone_otherwise(db: Database) -> None:
+    believed = "SELECT reltuples FROM pg_class WHERE relname = 'orders_norm'"
+    with db.transaction() as tx:
+        _ = tx.merge(ORDERS, (as_row(replace(ORDER, order_uid=f"FUTU_1_{n}")) for n in range(200)))
+        tx.analyze_changed([ORDERS.name])
+    assert value(db.url, believed) == 200
+    with db.transaction() as tx:
+        _ = tx.merge(ORDERS, [as_row(replace(ORDER, order_uid="FUTU_1_next"))])
+        tx.analyze_changed([ORDERS.name])
+    assert value(db.url, believed) == 200, "one row more is nothing new"
+
+
 def test_an_error_inside_a_transaction_leaves_nothing_of_it(db: Database) -> None:
     def broken() -> None:
         with db.transaction() as tx:

@@ -12,5 +12,4 @@ FROM (
     WINDOW downwards AS (PARTITION BY instrument ORDER BY upto DESC ROWS UNBOUNDED PRECEDING)
 ) AS ends
 WHERE buy IS NOT NULL AND sell IS NOT NULL AND last_unit > first_unit;
-ANALYZE pieces;
-SELECT count(*) AS pieces FROM pieces
+ANALYZE pieces

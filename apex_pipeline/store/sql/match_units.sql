@@ -44,5 +44,4 @@ WITH eventful AS (
     WHERE instrument IN (SELECT instrument FROM units WHERE only_closes AND closing < abs(qty))
     RETURNING instrument
 )
-DELETE FROM units u USING eventful e WHERE e.instrument = u.instrument;
-SELECT count(*) AS units FROM units
+DELETE FROM units u USING eventful e WHERE e.instrument = u.instrument
