@@ -76,7 +76,9 @@ def test_one_day_that_is_never_answered_is_an_error(tmp_path: Path) -> None:
         fetch(tmp_path, gateway, plan.DEALS)
 
 
-@pytest.mark.parametrize("fault", ["no_answer", "other_serial", pytest.param("late_answer", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "fault", ["no_answer", *(pytest.param(fault, marks=pytest.mark.slow) for fault in ("other_serial", "late_answer"))]
+)
 def test_a_query_without_its_answer_is_given_up(tmp_path: Path, scenario: Scenario, fault: str) -> None:
     with OpenDSimulator(scenario) as gateway:
         gateway.faults.add(fault)

@@ -35,9 +35,9 @@ pytestmark = pytest.mark.xdist_group("cli-books")
     ("style", "habits"),
     [
         (Style(), Habits(None, newest_first=True)),
-        (Style(), Habits(UTC8)),
+        pytest.param(Style(), Habits(UTC8), marks=pytest.mark.slow),
         (Style(chinese=True), Habits(NEW_YORK, newest_first=True)),
-        (Style(epochs=False), Habits(UTC)),
+        pytest.param(Style(epochs=False), Habits(UTC), marks=pytest.mark.slow),
         (Style(epochs=False, chinese=True), Habits(None)),
     ],
     ids=["rows", "utc8", "new_york_chinese", "utc_text", "rows_text_chinese"],
@@ -66,7 +66,7 @@ def test_a_book_without_such_orders_leaves_no_day_uncovered(db: Database, tmp_pa
         assert Loader(db, tmp_path, server, one.today).load(one.first, one.today).missing_days == ()
 
 
-@pytest.mark.parametrize("market", ["US", "HK"])
+@pytest.mark.parametrize("market", [pytest.param("US", marks=pytest.mark.slow), "HK"])
 def test_a_book_of_one_market_arrives(db: Database, tmp_path: Path, market: str) -> None:
     one = book(SEED + 1, SIZE, YESTERDAY, DAYS)
     with OpenD(login(one, Style())) as server:

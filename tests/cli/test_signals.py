@@ -44,7 +44,10 @@ def serving(apex: Apex, port: int) -> "subprocess.Popen[str]":
     return child
 
 
-@pytest.mark.parametrize(("sign", "code"), [(signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)])
+@pytest.mark.parametrize(
+    ("sign", "code"),
+    [(signal.SIGTERM, 0), pytest.param(signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.slow)],
+)
 def test_a_demo_that_is_ended_leaves_no_program_behind(apex: Apex, sign: signal.Signals, code: int) -> None:
     child = serving(apex, free_port())
     assert len(processes_with(str(apex.home))) >= 4, "control: itself, code server, webserver, daemon"

@@ -52,10 +52,14 @@ LARGE = 6_000
 QUICK_DAYS = 75
 """Days of the book where every day is a file or a statement of its own."""
 
-QUICK_FORMS = {"iso", "blank", "letters", "named", "offset", "month_first", "day_first", "short_year"}
+QUICK_FORMS = {"iso", "letters", "month_first", "short_year"}
 DATED = [
     pytest.param(dates, id=name, marks=() if name in QUICK_FORMS else pytest.mark.slow)
     for name, dates in FORMATS.items()
+]
+SHAPED = [
+    pytest.param(shape, id=shape.__name__, marks=pytest.mark.slow if number % 4 else ())
+    for number, shape in enumerate(SHAPES)
 ]
 
 
@@ -112,7 +116,7 @@ def test_one_window_of_a_year_tells_that_year(db: Database, tmp_path: Path, trut
     require_none(differences(db.url, year))
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
+@pytest.mark.parametrize("shape", SHAPED)
 def test_the_shape_of_a_document_changes_no_row(db: Database, tmp_path: Path, short: Book, shape: Shape) -> None:
     with FlexService(short, shaped(shape, short)) as service:
         load(db, tmp_path, service, short)
@@ -166,7 +170,7 @@ def test_overlapping_statements_in_one_document_change_no_row(db: Database, tmp_
     require_none(differences(db.url, truth))
 
 
-@pytest.mark.parametrize("form", ["letters", "month_first"])
+@pytest.mark.parametrize("form", [pytest.param("letters", marks=pytest.mark.slow), "month_first"])
 def test_weeks_that_are_asked_for_in_any_order_change_no_row(
     db: Database, tmp_path: Path, short: Book, form: str
 ) -> None:
