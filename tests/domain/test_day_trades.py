@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apex_pipeline.domain.day_trades import Fill, FoundDayTrade, Method, day_trades
+from tests.store.day_trade_rule import Fill, FoundDayTrade, Method, day_trades
 
 
 def fills(*rows: tuple[str, int]) -> list[Fill]:
