@@ -14,12 +14,15 @@ from apex_pipeline.domain.lifecycle import endings
 from apex_pipeline.domain.reconciliation import CHECKS, CheckName, Finding, reconcile
 from apex_pipeline.domain.records import Account, Ask, Call, LoadScope
 from apex_pipeline.domain.strategies.classify import classify
+from apex_pipeline.domain.strategies.telling import tell
 from apex_pipeline.extraction import Extraction, Ingested, Observe, askable, done_before, missing_days
 from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.repositories.chains import ChainRepository
 from apex_pipeline.store.repositories.endings import EndingRepository
-from apex_pipeline.store.repositories.ledger import BreakRepository, Day, NormalizeRepository, StrategyRepository
+from apex_pipeline.store.repositories.ledger import BreakRepository, Day, NormalizeRepository
 from apex_pipeline.store.repositories.loads import LoadRepository
 from apex_pipeline.store.repositories.matching import MatchRepository
+from apex_pipeline.store.repositories.strategies import StrategyRepository
 from apex_pipeline.store.repositories.valuing import ValueRepository
 
 DAYS_PER_TRANSACTION = 45
@@ -107,15 +110,18 @@ def end_options(db: Database, broker: BrokerPort, observe: Observe = silent) -> 
 
 
 def classify_strategies(db: Database, from_date: date, to_date: date, observe: Observe = silent) -> Merged:
-    """Name the trade idea of every filled order of the accounts that have orders or changes in the range."""
+    """Name the trade idea of every filled order of accounts with orders or changes in the range; returns changed rows.
+
+    Only underlyings whose inputs changed are classified again.
+    """
     repository = StrategyRepository(db)
     total = Merged(0, 0)
-    with db.lock("apex:classify"):
+    # Strategies begin with the same openings as lots: the ledger must not write them at the same time.
+    with db.lock("apex:classify"), db.lock("apex:match"):
         accounts = repository.accounts(from_date, to_date)
         for number, account_id in enumerate(accounts):
             observe("classifying orders", number, len(accounts))
-            assignments = classify(repository.orders(account_id), repository.book_entries(account_id))
-            total += repository.replace(account_id, assignments)
+            total += repository.reclassify(account_id, classify)
     return total
 
 
@@ -129,6 +135,19 @@ def value_accounts(db: Database, from_date: date, to_date: date, observe: Observ
     """Settle, count and value what was matched: cash, rules, performance; returns changed rows per table."""
     with db.lock("apex:value"):
         return ValueRepository(db).value(from_date, to_date, observe)
+
+
+def tell_strategies(db: Database, observe: Observe = silent) -> dict[str, Merged]:
+    """Tell strategies and their chains where orders, trades, fees or gains changed; returns changed rows per table."""
+    repository = ChainRepository(db)
+    total: dict[str, Merged] = {}
+    with db.lock("apex:tell"):
+        accounts = repository.accounts()
+        for number, (broker, account_id) in enumerate(accounts):
+            observe("telling strategies", number, len(accounts))
+            changed = repository.rewrite(broker, account_id, tell)
+            total = {name: total.get(name, Merged(0, 0)) + merged for name, merged in changed.items()}
+    return total
 
 
 def reconcile_days(db: Database, from_date: date, to_date: date, observe: Observe = silent) -> Reconciled:

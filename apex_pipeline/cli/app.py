@@ -18,6 +18,7 @@ from apex_pipeline import settings
 from apex_pipeline.cli.console import DONE, errors_in_one_line, line, out, say, show
 from apex_pipeline.cli.simulate import Service
 from apex_pipeline.cli.simulate import simulate as run_simulator
+from apex_pipeline.cli.strategy_verbs import strategies
 from apex_pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ app.add_typer(imports, name="import")
 
 accounts = typer.Typer(help="Say how an account is to be computed.", no_args_is_help=True)
 app.add_typer(accounts, name="account")
+
+app.add_typer(strategies, name="strategy")
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -239,10 +242,12 @@ def report(
 ) -> None:
     """Print the report; with --out or --format write it as files, by default below APEX_HOME/reports."""
     from apex_pipeline.cli.opening import opened
+    from apex_pipeline.reports.strategies import strategy_tables
     from apex_pipeline.reports.tables import report_tables
 
     with errors_in_one_line(debug=debug), opened(settings.load(), writing=False) as found:
-        tables = report_tables(found.db, found.settings.display_timezone)
+        zone = found.settings.display_timezone
+        tables = [*report_tables(found.db, zone), *strategy_tables(found.db, zone)]
         if folder is None and form is None:
             for table in tables:
                 show(table)
@@ -271,6 +276,19 @@ def why(
             out.print_json(json.dumps(lineage.as_json(origins), default=str))
         else:
             lineage.tell(origins)
+
+
+@app.command()
+def classify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Orders and fills as JSON; - is standard input.")],
+    target: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write here.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Say which strategies the orders of a file belong to; needs neither database nor settings."""
+    from apex_pipeline.cli.classifying import classify as classify_orders
+
+    with errors_in_one_line(debug=debug):
+        classify_orders(file, target)
 
 
 @app.command()

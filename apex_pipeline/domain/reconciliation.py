@@ -59,12 +59,17 @@ class CheckName(StrEnum):
     CASH_FLOW_EQUALS_TRADES_AND_FEES = "cash_flow_equals_trades_and_fees"
     SETTLEMENT_DATES_EQUAL_THE_BROKERS = "settlement_dates_equal_the_brokers"
     TIME_WEIGHTED_RETURN_EQUALS_THE_BROKERS = "time_weighted_return_equals_the_brokers"
+    PROFIT_OF_CHAINS_EQUALS_THE_LEDGER = "profit_of_chains_equals_the_ledger"
+    EVERY_FILLED_ORDER_BELONGS_TO_A_STRATEGY = "every_filled_order_belongs_to_a_strategy"
+    EVERY_POSITION_BELONGS_TO_STRATEGIES = "every_position_belongs_to_strategies"
+    CONFIDENCE_DOES_NOT_DRIFT = "confidence_does_not_drift"
+    OUR_READING_AGREES_WITH_THE_BROKERS_LABEL = "our_reading_agrees_with_the_brokers_label"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """A check in words. `check_id` is its number in the catalogue of checks (A coverage, B orders and fees,
-    C positions and lots, D profit, cash and value)."""
+    C positions and lots, D profit, cash and value, E strategies)."""
 
     name: CheckName
     check_id: str
@@ -202,6 +207,36 @@ CHECKS: Mapping[CheckName, Check] = {
             "D14",
             Severity.WARN,
             "Our time-weighted return of a statement's days is the broker's, within a basis point a day.",
+        ),
+        Check(
+            CheckName.PROFIT_OF_CHAINS_EQUALS_THE_LEDGER,
+            "D15",
+            Severity.ERROR,
+            "What the chains of strategies gained and what belongs to none is together what the ledger realized.",
+        ),
+        Check(
+            CheckName.EVERY_FILLED_ORDER_BELONGS_TO_A_STRATEGY,
+            "E01",
+            Severity.ERROR,
+            "What was filled of every order is spread over strategies, all of it and no more.",
+        ),
+        Check(
+            CheckName.EVERY_POSITION_BELONGS_TO_STRATEGIES,
+            "E02",
+            Severity.ERROR,
+            "What the open strategies hold of a contract adds up to our position in it.",
+        ),
+        Check(
+            CheckName.CONFIDENCE_DOES_NOT_DRIFT,
+            "E03",
+            Severity.WARN,
+            "The mean confidence of an account's groups of a day is that of the 90 days before, but for chance.",
+        ),
+        Check(
+            CheckName.OUR_READING_AGREES_WITH_THE_BROKERS_LABEL,
+            "E04",
+            Severity.WARN,
+            "No combination was read as a type that Futu's own name of it rules out.",
         ),
     )
 }

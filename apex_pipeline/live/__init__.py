@@ -2,6 +2,7 @@
 
 from apex_pipeline.live.history import HistoryLoaderService, LoadResult, LoadStatus
 from apex_pipeline.live.positions import PositionSyncService, SyncResult
+from apex_pipeline.live.strategies import StrategyClassifierV1, StrategyType
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.limiter import RateLimiter
 from apex_pipeline.store.migrate import MigrationRunner
@@ -16,6 +17,8 @@ __all__ = [
     "PositionRepository",
     "PositionSyncService",
     "RateLimiter",
+    "StrategyClassifierV1",
+    "StrategyType",
     "SyncResult",
     "TradeRepository",
     "TradeStatistics",

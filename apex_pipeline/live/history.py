@@ -24,6 +24,7 @@ from apex_pipeline.pipeline import (
     normalize,
     reconcile_days,
     silent,
+    tell_strategies,
     value_accounts,
 )
 from apex_pipeline.settings import Settings
@@ -165,6 +166,7 @@ class HistoryLoaderService:
         classify_strategies(self.db, first, last, observe)
         match_lots(self.db, first, last, observe)
         value_accounts(self.db, first, last, observe)
+        tell_strategies(self.db, observe)
         reconcile_days(self.db, first, last, observe)
         return rejected
 

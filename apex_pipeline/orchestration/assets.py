@@ -9,11 +9,13 @@ import dagster as dg
 from apex_pipeline.domain.records import ALL_MARKETS, Ask, LoadScope
 from apex_pipeline.live.history import HistoryLoaderService, normalize_all, today
 from apex_pipeline.orchestration.failures import as_dagster_failure, is_interactive
-from apex_pipeline.orchestration.metadata import column_schema, describe_load, report_rows
+from apex_pipeline.orchestration.metadata import column_schema, describe_groups, describe_load, report_rows
 from apex_pipeline.orchestration.partitions import daily, single_run, span
 from apex_pipeline.orchestration.resources import Futu, IbFlex, Progress, Storage
 from apex_pipeline.orchestration.steps import RAW_TABLES, STEPS
-from apex_pipeline.pipeline import classify_strategies, match_lots, reconcile_days, value_accounts
+from apex_pipeline.pipeline import classify_strategies, match_lots, reconcile_days, tell_strategies, value_accounts
+from apex_pipeline.reports.strategies import markdown, strategy_tables
+from apex_pipeline.store.repositories.strategies import StrategyRepository
 from apex_pipeline.store.tables import STATEMENT_TABLES
 
 NORMALIZED_TABLES = (
@@ -39,6 +41,17 @@ LEDGER_INPUTS = (
     "broker_closed_lots",
 )
 MATCHED_TABLES = ("lots", "realized_pnl", "ledger_stops", "positions_daily", "position_events", "round_trips")
+STRATEGY_INPUTS = (
+    "orders_norm",
+    "trades_norm",
+    "instruments",
+    "broker_positions",
+    "broker_lots",
+    "broker_closed_lots",
+    "corporate_actions",
+    "transfers",
+)
+STRATEGY_TABLES = ("order_strategy_map", "strategy_positions")
 VALUED_TABLES = (
     "settlement_tracking",
     "cash_ledger",
@@ -48,6 +61,8 @@ VALUED_TABLES = (
     "wash_sale_flags",
     "performance_metrics",
 )
+
+TOLD_TABLES = ("strategies", "strategy_chains")
 
 DESCRIPTIONS = {
     "orders_raw_futu": "Orders as OpenD sent them, current version; earlier versions in raw_versions.",
@@ -98,6 +113,9 @@ DESCRIPTIONS = {
     "wash_sale_flags": "Losses beside a purchase of the same underlying within 30 days: information, not tax advice.",
     "performance_metrics": "Value, P&L and returns of every account by day.",
     "order_strategy_map": "Which trade idea every filled order belonged to, with a confidence.",
+    "strategy_positions": "What every open strategy holds now, by contract.",
+    "strategies": "Every strategy with its legs, premium, bounds, P&L and the sentence that says why.",
+    "strategy_chains": "Strategies joined by rolls and closes, from opened to ended, with what they gained; wheels.",
     "recon_breaks": "Disagreements found by the checks, one row each, with their history.",
 }
 
@@ -215,9 +233,10 @@ def normalized(
 
 
 @dg.multi_asset(
-    specs=[_spec("order_strategy_map", "strategy", ["orders_norm", "trades_norm", "instruments"])],
+    specs=[_spec(table, "strategy", STRATEGY_INPUTS) for table in STRATEGY_TABLES],
     partitions_def=daily,
     backfill_policy=single_run,
+    can_subset=True,
 )
 def strategies(
     context: dg.AssetExecutionContext, storage: Storage, progress: dg.ResourceParam[Progress]
@@ -226,7 +245,8 @@ def strategies(
     first, last = span(context.partition_keys)
     with storage.open() as db:
         changed = classify_strategies(db, first, last, progress.observe)
-        yield from report_rows(context, db, ["order_strategy_map"], {"rows_changed": changed.changed})
+        groups = describe_groups(StrategyRepository(db).by_type(first, last))
+        yield from report_rows(context, db, STRATEGY_TABLES, {"rows_changed": changed.changed}, groups)
 
 
 @dg.multi_asset(
@@ -262,11 +282,31 @@ def valued(
 
 
 @dg.multi_asset(
+    specs=[_spec(table, "strategy", ["order_strategy_map", "fees_norm", "realized_pnl"]) for table in TOLD_TABLES],
+    partitions_def=daily,
+    backfill_policy=single_run,
+    can_subset=True,
+)
+def told_strategies(
+    context: dg.AssetExecutionContext, storage: Storage, progress: dg.ResourceParam[Progress]
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Strategies and chains as people read them, for the underlyings of which something changed."""
+    with storage.open() as db:
+        changed = tell_strategies(db, progress.observe)
+        tables = {"report": dg.MetadataValue.md(markdown(strategy_tables(db)))}
+        about = {"rows_changed": sum(merged.changed for merged in changed.values())}
+        for result in report_rows(context, db, TOLD_TABLES, about):
+            # On the newest day only: the tables are of all days, and a year of copies would fill the event log.
+            context.add_asset_metadata(tables, asset_key=result.asset_key, partition_key=context.partition_keys[-1])
+            yield result
+
+
+@dg.multi_asset(
     specs=[
         _spec(
             "recon_breaks",
             "reconciliation",
-            [*NORMALIZED_TABLES[:3], "order_strategy_map", *MATCHED_TABLES, *VALUED_TABLES],
+            [*NORMALIZED_TABLES[:3], "order_strategy_map", *MATCHED_TABLES, *VALUED_TABLES, *TOLD_TABLES],
         )
     ],
     partitions_def=daily,
@@ -283,5 +323,5 @@ def reconciliation(
 
 
 EXTRACTIONS = (futu_history, futu_cash_flow, ib_history)
-DERIVED = (normalized, strategies, matched, valued, reconciliation)
+DERIVED = (normalized, strategies, matched, valued, told_strategies, reconciliation)
 ASSETS = (*EXTRACTIONS, *DERIVED)

@@ -54,16 +54,32 @@ def describe_load(context: dg.AssetExecutionContext, ingested: Ingested) -> Mapp
     }
 
 
+def describe_groups(days: Mapping[date, Sequence[Mapping[str, Any]]]) -> dict[date, Mapping[str, Any]]:
+    """Strategies of each day by type and action, as a table for people."""
+    return {day: {"groups": dg.MetadataValue.md(_markdown(rows))} for day, rows in days.items()}
+
+
+def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    head = [column.replace("_", " ") for column in rows[0]]
+    lines = [head, ["---"] * len(head), *([str(value) for value in row.values()] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def report_rows(
-    context: dg.AssetExecutionContext, db: Database, tables: Sequence[str], about: Mapping[str, Any]
+    context: dg.AssetExecutionContext,
+    db: Database,
+    tables: Sequence[str],
+    about: Mapping[str, Any],
+    about_days: Mapping[date, Mapping[str, Any]] | None = None,
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """One result per table that the run asks for, with the rows of each day of the run."""
+    """One result per table that the run asks for, with the rows of each day of the run and what else is known of it."""
     first, last = span(context.partition_keys)
     for table in (table for table in tables if dg.AssetKey(table) in context.selected_asset_keys):
         counts = rows_by_day(db, table, first, last)
+        days = {key: date.fromisoformat(key) for key in context.partition_keys}
         told = {
-            key: {"dagster/partition_row_count": counts.get(date.fromisoformat(key), 0), **about}
-            for key in context.partition_keys
+            key: {"dagster/partition_row_count": counts.get(day, 0), **about, **(about_days or {}).get(day, {})}
+            for key, day in days.items()
         }
         _tell_partitions(context, dg.AssetKey(table), told)
         yield dg.MaterializeResult(asset_key=table)

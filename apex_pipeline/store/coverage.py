@@ -20,15 +20,24 @@ DATE_COLUMNS = {
     "day_trades": "trade_date",
     "trade_frequency_tracking": "period_start",
     "wash_sale_flags": "closed_on",
+    "strategies": "trade_date",
+    "strategy_chains": "opened_on",
 }
 """The column that decides a row's partition; raw tables and breaks call it business_date."""
 
-WITHOUT_DATE = {"instruments": "instruments_by_day", "fee_allocations": "fee_allocations_by_day"}
+WITHOUT_DATE = {
+    "instruments": "instruments_by_day",
+    "fee_allocations": "fee_allocations_by_day",
+    "strategy_positions": "strategy_positions_by_day",
+}
 """Tables without a date of their own, and the statement that counts their rows by day."""
 
 
 def rows_by_day(db: Database, table: str, first: date, last: date) -> dict[date, int]:
-    """Rows of a table per day of the range; instruments count on the days they traded, allocations on their fee's."""
+    """Rows of a table per day of the range; others count on a day that they belong to.
+
+    Instruments: on the days they traded; allocations: on their fee's; strategies' positions: when last traded.
+    """
     if table in WITHOUT_DATE:
         rows = db.fetch(WITHOUT_DATE[table], from_date=first, to_date=last)
         return {row["day"]: row["rows"] for row in rows}

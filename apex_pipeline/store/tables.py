@@ -56,7 +56,11 @@ from apex_pipeline.domain.statements import (
     QueryGap,
     Transfer,
 )
+from apex_pipeline.domain.strategies.cards import Strategy
+from apex_pipeline.domain.strategies.chains import StrategyChain
 from apex_pipeline.domain.strategies.classify import StrategyAssignment
+from apex_pipeline.domain.strategies.telling import ChainGain
+from apex_pipeline.domain.strategy_history import StrategyChange, StrategyFamily, StrategyHolding
 
 T = TypeVar("T")
 
@@ -168,6 +172,13 @@ INSTRUMENTS = Table(
     "instruments", columns_of(Instrument), ("symbol",), frozenset(columns_of(Instrument)) - {"symbol", "asset_class"}
 )
 STRATEGIES = Table("order_strategy_map", columns_of(StrategyAssignment), ("order_uid", "strategy_uid"))
+STRATEGY_POSITIONS = Table(
+    "strategy_positions",
+    columns_of(StrategyHolding),
+    ("account_id", "underlying", "symbol", "place", "broker"),
+)
+STRATEGY_FAMILIES = Table("strategy_families", columns_of(StrategyFamily), ("account_id", "underlying", "broker"))
+STRATEGY_CHANGES = Table("strategy_changes", columns_of(StrategyChange), ("change_uid",))
 BREAKS = Table("recon_breaks", columns_of(Break), ("break_uid",))
 QUARANTINE = Table(
     "quarantine",
@@ -250,6 +261,9 @@ LEDGER_TABLES: Mapping[str, Table] = {
     ),
 }
 """Tables of `domain.ledger`, by name."""
+CARDS = Table("strategies", columns_of(Strategy), ("strategy_uid",))
+CHAINS = Table("strategy_chains", columns_of(StrategyChain), ("chain_uid",))
+CHAIN_GAINS = Table("chain_gains", columns_of(ChainGain), ("realized_uid", "chain_uid"))
 DIRTY_DAYS = Table("dirty_days", columns_of(DirtyDay), columns_of(DirtyDay))
 
 ROW_CLASSES: dict[str, type] = {
@@ -258,6 +272,9 @@ ROW_CLASSES: dict[str, type] = {
     "fees_norm": Fee,
     "instruments": Instrument,
     "order_strategy_map": StrategyAssignment,
+    "strategy_positions": StrategyHolding,
+    "strategy_families": StrategyFamily,
+    "strategy_changes": StrategyChange,
     "recon_breaks": Break,
     "quarantine": QuarantineRow,
     "fee_allocations": FeeAllocation,
@@ -271,16 +288,31 @@ ROW_CLASSES: dict[str, type] = {
     **_LEDGER_ROWS,
     **{name: row for name, (row, _) in _LEDGER_KEYS.items()},
     "positions_daily": DailyPosition,
+    "strategies": Strategy,
+    "strategy_chains": StrategyChain,
+    "chain_gains": ChainGain,
 }
 
 
 _NAMED: Mapping[str, Table] = {
     **{
         table.name: table
-        for table in (ORDERS, TRADES, FEES, INSTRUMENTS, STRATEGIES, BREAKS, FEE_ALLOCATIONS, CASH_MOVEMENTS)
+        for table in (
+            ORDERS,
+            TRADES,
+            FEES,
+            INSTRUMENTS,
+            STRATEGIES,
+            STRATEGY_POSITIONS,
+            STRATEGY_CHANGES,
+            BREAKS,
+            FEE_ALLOCATIONS,
+            CASH_MOVEMENTS,
+        )
     },
     **STATEMENT_TABLES,
     **LEDGER_TABLES,
+    **{table.name: table for table in (CARDS, CHAINS, CHAIN_GAINS)},
 }
 
 

@@ -106,6 +106,7 @@ def test_checks_are_stored_the_same_by_dagsters_own_storage(place: Place, monkey
     assert states(place) == dict.fromkeys(CHECKS, dict.fromkeys(keys(), "SUCCEEDED"))
 
 
+@pytest.mark.slow  # the two storages above are those that a product has
 def test_checks_are_stored_the_same_in_memory(place: Place) -> None:
     with dg.DagsterInstance.ephemeral() as memory:
         there = replace(place, instance=memory)

@@ -55,6 +55,7 @@ ASSET_GROUPS = {
     "query_gaps": "normalized",
     "broker_trade_figures": "normalized",
     "order_strategy_map": "strategy",
+    "strategy_positions": "strategy",
     "lots": "ledger",
     "realized_pnl": "ledger",
     "ledger_stops": "ledger",
@@ -68,6 +69,8 @@ ASSET_GROUPS = {
     "trade_frequency_tracking": "ledger",
     "wash_sale_flags": "ledger",
     "performance_metrics": "ledger",
+    "strategies": "strategy",
+    "strategy_chains": "strategy",
     "recon_breaks": "reconciliation",
 }
 CHECKS = {
@@ -94,6 +97,13 @@ CHECKS = {
     },
     "settlement_tracking": {"settlement_dates_equal_the_brokers"},
     "performance_metrics": {"time_weighted_return_equals_the_brokers"},
+    "strategy_chains": {"profit_of_chains_equals_the_ledger"},
+    "order_strategy_map": {
+        "every_filled_order_belongs_to_a_strategy",
+        "every_position_belongs_to_strategies",
+        "confidence_does_not_drift",
+        "our_reading_agrees_with_the_brokers_label",
+    },
     "ledger_stops": {"every_movement_has_a_rule"},
     "realized_pnl": {"realized_pnl_equals_the_brokers"},
     "broker_figures": {"nav_bridge_closes"},

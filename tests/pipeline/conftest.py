@@ -31,11 +31,12 @@ from apex_pipeline.pipeline import (
     match_lots,
     normalize,
     reconcile_days,
+    tell_strategies,
     value_accounts,
 )
-from apex_pipeline.store.db import Database, database_name
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.tables import RAW_KINDS, STATEMENT_TABLES, raw_table
-from tests.conftest import _database as clone  # pyright: ignore[reportPrivateUsage]  # the recipe of `database_url`
+from tests.conftest import clone, made_once
 from tests.store.rows import query
 
 TODAY = datetime.now(UTC).date()
@@ -43,10 +44,12 @@ TODAY = datetime.now(UTC).date()
 
 YESTERDAY = TODAY - timedelta(days=1)
 TOKEN, QUERY_ID = "a-token-for-the-simulator", "4711"
+LOADED = "apex_test_template_loaded"
 RAW_TABLES = tuple(raw_table(broker, kind).name for broker, kinds in RAW_KINDS.items() for kind in kinds)
 NORM_TABLES = (
     "orders_norm", "trades_norm", "fees_norm", "instruments", "fee_allocations", "cash_movements", "broker_positions",
-    "broker_balances", "payload_drift", "order_strategy_map", "recon_breaks", *STATEMENT_TABLES,
+    "broker_balances", "payload_drift", "order_strategy_map", "strategies", "strategy_chains", "chain_gains",
+    "recon_breaks", *STATEMENT_TABLES,
 )  # fmt: skip
 OF_WINDOWS = {
     "sections_raw_ib": (
@@ -114,6 +117,7 @@ class World:
         classify_strategies(self.db, first, last)
         match_lots(self.db, first, last)
         value_accounts(self.db, first, last)
+        tell_strategies(self.db)
         return reconcile_days(self.db, first, last)
 
     def run(self, ask: Ask | None = None) -> Reconciled:
@@ -226,17 +230,14 @@ def world(stage: Stage, scenario: Scenario, database_url: str) -> World:
 
 
 @pytest.fixture(scope="session")
-def loaded_once(
-    server_url: str, template: str, scenario: Scenario, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def loaded_once(server_url: str, template: str, scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of a database that the whole scenario has been loaded into."""
-    databases = clone(server_url, template)
-    url = next(databases)
-    with ExitStack() as stack:
-        stage = Stage(stack, tmp_path_factory.mktemp("loaded"))
-        stage.world(scenario, url).run()
-    yield database_name(url)
-    next(databases, None)
+
+    def load(url: str) -> None:
+        with ExitStack() as stack:
+            Stage(stack, tmp_path_factory.mktemp("loaded")).world(scenario, url).run()
+
+    return made_once(server_url, LOADED, load, template)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from apex_pipeline.domain.ledger import Action, MovementKind, PositionMovement, 
 from apex_pipeline.domain.models import AssetClass
 from apex_pipeline.store.db import Database, Merged
 from apex_pipeline.store.repositories.positions import extend_positions, relink_round_trips
-from tests.conftest import _database as clone  # pyright: ignore[reportPrivateUsage]  # the recipe of `database_url`
+from tests.conftest import clone
 from tests.store.position_books import ACCOUNT, OTHER, STOCK, TABLES, Book, Key, cover, day, move, snapshot
 from tests.store.rows import query, tables_hash, value
 

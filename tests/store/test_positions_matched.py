@@ -8,7 +8,7 @@ import pytest
 
 from apex_pipeline.domain.ledger import PositionMovement, RealizedPnl, order_of
 from apex_pipeline.store.db import Database
-from tests.conftest import _database as clone  # pyright: ignore[reportPrivateUsage]  # the recipe of `database_url`
+from tests.conftest import clone
 from tests.store.matched import matched, put, random_trades, rows_of
 from tests.store.position_books import TABLES
 from tests.store.rows import query, tables_hash, value

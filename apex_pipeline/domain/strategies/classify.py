@@ -1,24 +1,32 @@
-"""Groups to rows of `order_strategy_map`: replay the accounts in time, judge each group, write down why.
+"""Orders to rows of `order_strategy_map`: replay every account and underlying, write down what and why.
 
-Same orders, same rows, whatever their order in the input.
+Same orders, same rows, whatever their order in the input. Accounts and underlyings do not know of each
+other: what changed in one is classified again without the rest.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
-from apex_pipeline.domain.models import Side
-from apex_pipeline.domain.strategies.book import Book, Effect, OpenStrategy
-from apex_pipeline.domain.strategies.grouping import Group, Grouping, Method, group_orders
-from apex_pipeline.domain.strategies.legs import ClassifiableOrder, Contract, GroupLeg, PositionChange, group_legs
-from apex_pipeline.domain.strategies.taxonomy import UNCLASSIFIED, taxonomy
-from apex_pipeline.domain.strategies.verdict import Action, Verdict, judge, single_type
+from apex_pipeline.domain.strategies.calibration import calibration
+from apex_pipeline.domain.strategies.decisions import Decided, ranked
+from apex_pipeline.domain.strategies.legs import ClassifiableOrder, Correction, PositionChange
+from apex_pipeline.domain.strategies.replay import Held, Replay, Spots
+from apex_pipeline.domain.strategies.story import evidence, leg_role
+from apex_pipeline.domain.strategies.taxonomy import CUSTOM_MULTI_LEG, UNCLASSIFIED, taxonomy
+from apex_pipeline.domain.strategies.weights import Logs, default_logs
 
-CLASSIFIER_VERSION = "rules-1"
+RULES_VERSION = "v1"
+CLASSIFIER_VERSION = f"{RULES_VERSION}+taxonomy-{taxonomy().version}+calibration-{calibration().version}"
+"""What a name and a confidence depend on beside the data: the rules, the catalogue and the calibration."""
+_THOUSANDTH = Decimal("0.001")
+
+Family = tuple[str, str, str]
+"""Broker, account, underlying: what is classified by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +34,11 @@ class StrategyAssignment:
     """The part of one order in one strategy, a row of `order_strategy_map`.
 
     `qty_in_strategy` is the filled quantity in units of the order. `confidence` lies between 0 and 1
-    with three places, provisional. `chain_uid` is the `strategy_uid` of the first strategy of the
-    chain that opens, rolls and closes share; None for a close of something opened before the history.
-    `evidence` and `alternatives` ({type, confidence}) are ready for JSON, numbers in them are text.
+    with three places: the calibrated probability that exactly these orders are one idea of this type.
+    `chain_uid` is the `strategy_uid` of the first strategy of the chain that opens, rolls and closes
+    share; None for a close of something opened before the history. `sub_type` says how a ROLL or CLOSE
+    went, `resulting_type` what is held afterwards. `evidence` and `alternatives` ({type, confidence}) are
+    ready for JSON, numbers in them are text.
     """
 
     order_uid: str
@@ -46,27 +56,82 @@ class StrategyAssignment:
     alternatives: list[dict[str, Any]]
     chain_uid: str | None
     trade_date: date
+    sub_type: str | None = None
+    resulting_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyPosition:
+    """What is left of a strategy in one contract after the last order; `qty` signed, in contracts or shares.
+
+    Both uids are None for what was held before the history.
+    """
+
+    broker: str
+    account_id: str
+    underlying: str
+    symbol: str
+    strategy_uid: str | None
+    chain_uid: str | None
+    strategy_type: str | None
+    qty: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """The rows of all orders, and what their strategies hold at the end."""
+
+    assignments: list[StrategyAssignment]
+    positions: list[StrategyPosition]
 
 
 def classify(
     orders: Iterable[ClassifiableOrder],
     changes: Iterable[PositionChange] = (),
-    grouping: Grouping = group_orders,
-) -> list[StrategyAssignment]:
-    """One row per filled order, sorted by `order_uid`; an order with nothing filled has none.
+    corrections: Iterable[Correction] = (),
+    spots: Mapping[str, Spots] | None = None,
+    told: Container[tuple[str, str]] | None = None,
+) -> Classified:
+    """One row per filled order and strategy, sorted by both; an order with nothing filled has none.
 
     `changes` are positions held before the first order and book entries since (expiry, assignment,
     exercise, transfer): without them a close of an older position reads as an opening, and assigned
-    stock covers no call. All orders of an account that may matter must be given, from its first day.
+    stock covers no call. All orders of an account and underlying that may matter must be given, from
+    the first day on. `corrections` are a person's; they hold whatever else is found. `spots` by underlying.
+    `told`: the (broker, account) whose holdings before the first order are in `changes`, or were none; where
+    it is not given, those with any. Of other accounts an early order may close what nobody told of.
     """
-    groups: defaultdict[tuple[str, str], list[Group]] = defaultdict(list)
-    for group in grouping(orders):
-        groups[group.orders[0].broker, group.orders[0].account_id].append(group)
-    moves: defaultdict[tuple[str, str], list[PositionChange]] = defaultdict(list)
+    parts = [_written(key, replay) for key, replay in replays(orders, changes, corrections, spots, told)]
+    rows = [row for part in parts for row in part.assignments]
+    return Classified(
+        sorted(rows, key=lambda row: (row.order_uid, row.strategy_uid)),
+        [position for part in parts for position in part.positions],
+    )
+
+
+def replays(
+    orders: Iterable[ClassifiableOrder],
+    changes: Iterable[PositionChange] = (),
+    corrections: Iterable[Correction] = (),
+    spots: Mapping[str, Spots] | None = None,
+    told: Container[tuple[str, str]] | None = None,
+    *,
+    logs: Logs | None = None,
+) -> Iterator[tuple[Family, Replay]]:
+    """Every account and underlying that has orders, to be run; arguments as those of `classify`."""
+    families: defaultdict[Family, tuple[list[ClassifiableOrder], list[PositionChange]]] = defaultdict(lambda: ([], []))
+    for order in orders:
+        families[order.broker, order.account_id, order.family][0].append(order)
+    known: set[tuple[str, str]] = set()
     for change in changes:
-        moves[change.broker, change.account_id].append(change)
-    rows = [row for account in groups for row in _replay(groups[account], moves[account])]
-    return sorted(rows, key=lambda row: row.order_uid)
+        families[change.broker, change.account_id, change.contract.family][1].append(change)
+        if change.at is None:
+            known.add((change.broker, change.account_id))
+    pinned, known_of = list(corrections), known if told is None else told
+    for key, (some, moves) in sorted(families.items()):
+        if some:
+            prices = (spots or {}).get(key[2])
+            yield key, Replay(some, moves, pinned, prices, logs or default_logs(), told=key[:2] in known_of)
 
 
 def strategy_uid(account_id: str, order_uids: Iterable[str]) -> str:
@@ -75,122 +140,117 @@ def strategy_uid(account_id: str, order_uids: Iterable[str]) -> str:
     return "S_" + sha256(text.encode()).hexdigest()[:24]
 
 
-def _replay(groups: Sequence[Group], changes: Sequence[PositionChange]) -> list[StrategyAssignment]:
-    """The rows of one account; a book entry at the instant of an order goes before it."""
-    book = Book()
-    rows: list[StrategyAssignment] = []
-    pending = sorted(changes, key=_change_key, reverse=True)
+def _written(key: Family, replay: Replay) -> Classified:
+    groups = replay.run()
+    uids = _uids(groups, replay.orders)
+    rows = [row for group in groups for row in _group_rows(group, uids, replay)]
+    rows += [_sideless(order) for order in replay.orders if order.filled and order.side is None and not order.legs]
+    return Classified(rows, [_position(key, item, replay, uids) for item in replay.held()])
+
+
+def _position(key: Family, item: Held, replay: Replay, uids: Mapping[int, str]) -> StrategyPosition:
+    broker, account_id, underlying = key
+    strategy, chain = replay.standing(item.strategy.group), replay.standing(item.strategy.chain)
+    return StrategyPosition(
+        broker,
+        account_id,
+        underlying,
+        item.symbol,
+        None if strategy is None else uids[strategy],
+        None if chain is None else uids[chain],
+        item.strategy.strategy_type,
+        item.qty,
+    )
+
+
+def _uids(groups: Sequence[Decided], orders: Sequence[ClassifiableOrder]) -> dict[int, str]:
+    """The identity of each group by its number; an order that serves two names its part."""
+    serves: defaultdict[int, int] = defaultdict(int)
     for group in groups:
-        while pending and _is_due(pending[-1].at, group.sort_key[0]):
-            change = pending.pop()
-            book.apply(change.contract, change.qty)
-        rows.extend(_decide(group, book))
-    return rows
-
-
-def _change_key(change: PositionChange) -> tuple[bool, str, str, Decimal]:
-    at = "" if change.at is None else change.at.isoformat()
-    return change.at is not None, at, change.contract.symbol, change.qty
-
-
-def _is_due(at: datetime | None, now: datetime) -> bool:
-    return at is None or at <= now
-
-
-def _decide(group: Group, book: Book) -> list[StrategyAssignment]:
-    verdict = judge(group, book)
-    if verdict is None:
-        return [row for single in group.alone() for row in _decide(single, book)]
-    uid = strategy_uid(group.orders[0].account_id, (order.order_uid for order in group.orders))
-    singles = _types_alone(group, book) if group.method is Method.WINDOW else {}
-    chain_uid = _record(uid, verdict, book)
-    evidence = _evidence(group, verdict)
-    return [
-        StrategyAssignment(
-            order_uid=order.order_uid,
-            strategy_uid=uid,
-            account_id=order.account_id,
-            underlying=order.underlying,
-            strategy_type=verdict.strategy_type,
-            action=verdict.action,
-            leg_role=_leg_role(order, verdict),
-            qty_in_strategy=order.filled_qty or Decimal(0),
-            confidence=verdict.confidence,
-            method=group.method,
-            classifier_version=CLASSIFIER_VERSION,
-            evidence=evidence | _declared(order),
-            alternatives=_alternatives(verdict, singles.get(order.order_uid)),
-            chain_uid=chain_uid,
-            trade_date=order.trade_date,
-        )
-        for order in group.orders
-    ]
-
-
-def _record(uid: str, verdict: Verdict, book: Book) -> str | None:
-    """Enter what the group did into the book; returns the chain it belongs to."""
-    effects = [(leg, book.effect(leg)) for leg in verdict.legs]
-    origin_chain = verdict.origin.chain_uid if verdict.origin else None
-    chain_uid = uid if verdict.action in (Action.OPEN, Action.ADJUST) else origin_chain
-    if verdict.action is Action.ROLL:
-        chain_uid = origin_chain or uid
-    closing = [leg for leg, effect in effects if effect.closing]
-    if closing:
-        book.close(closing)
-    opened = [(leg.contract, _opened(leg, effect)) for leg, effect in effects if effect.opening]
-    if opened:
-        legs = {contract.symbol: qty for contract, qty in opened}
-        strategy = OpenStrategy(uid, chain_uid or uid, verdict.resulting, legs, verdict.covered)
-        book.open(strategy, [contract for contract, _ in opened])
-    return chain_uid
-
-
-def _opened(leg: GroupLeg, effect: Effect) -> Decimal:
-    return effect.opening if leg.qty > 0 else -effect.opening
-
-
-def _types_alone(group: Group, book: Book) -> dict[str, str]:
-    """What each order would be called if the window had not joined it with the others."""
+        for index in group.quantities:
+            serves[index] += 1
     return {
-        order.order_uid: single_type(leg, book, order.trade_date)
-        for order in group.orders
-        for leg in group_legs([order])
-        if leg.qty
+        group.number: strategy_uid(
+            orders[next(iter(group.quantities))].account_id,
+            (
+                orders[index].order_uid + (f"/{group.reading.action}" if serves[index] > 1 else "")
+                for index in group.quantities
+            ),
+        )
+        for group in groups
     }
 
 
-def _leg_role(order: ClassifiableOrder, verdict: Verdict) -> str:
-    """LONG_CALL, SHORT_PUT, LONG_STOCK …: the position that the leg opens or ends; COMBO for a whole combination.
+def _group_rows(group: Decided, uids: Mapping[int, str], replay: Replay) -> list[StrategyAssignment]:
+    reading, orders = group.reading, replay.orders
+    members = [orders[index] for index in group.quantities]
+    sure = _sure(group)
+    why = evidence(group, members, replay, uids)
+    chain = replay.standing(group.chain)
+    chain_uid = None if chain is None else uids[chain]
+    # Alternatives share what the confidence leaves over as they shared what the posterior left over.
+    share = (1 - float(sure)) / max(1 - group.features.posterior, 1e-9)
+    others = [
+        {"type": name, "confidence": str(_rounded(min(1 - float(sure), share * posterior)))}
+        for name, posterior in ranked(group.alternatives)
+    ]
+    return [
+        StrategyAssignment(
+            order_uid=order.order_uid,
+            strategy_uid=uids[group.number],
+            account_id=order.account_id,
+            underlying=order.underlying,
+            strategy_type=reading.strategy_type,
+            action=reading.action,
+            leg_role=leg_role(order, group, replay),
+            qty_in_strategy=replay.quantity(index, group),
+            confidence=sure,
+            method=group.method,
+            classifier_version=CLASSIFIER_VERSION,
+            evidence=why | _declared(order),
+            alternatives=others,
+            chain_uid=chain_uid,
+            trade_date=order.trade_date,
+            sub_type=group.sub_type,
+            resulting_type=reading.resulting,
+        )
+        for index, order in zip(group.quantities, members, strict=True)
+    ]
 
-    In a roll the role begins with OPEN_ or CLOSE_.
-    """
-    if order.legs or order.side is None:
-        return "COMBO"
-    effect = next((leg.effect for leg in verdict.legs if leg.contract.symbol == order.symbol), None)
-    closes = verdict.action is Action.CLOSE or effect == "CLOSE"
-    direction = "LONG" if (order.side is Side.BUY) is not closes else "SHORT"
-    role = f"{direction}_{_thing(order.contract)}"
-    if verdict.action is Action.ROLL:
-        return f"{'CLOSE' if closes else 'OPEN'}_{role}"
-    return role
+
+def _sideless(order: ClassifiableOrder) -> StrategyAssignment:
+    """A filled order of which nobody told the side: it has its row, and no name."""
+    uid = strategy_uid(order.account_id, [order.order_uid])
+    return StrategyAssignment(
+        order_uid=order.order_uid,
+        strategy_uid=uid,
+        account_id=order.account_id,
+        underlying=order.underlying,
+        strategy_type=UNCLASSIFIED,
+        action="OPEN",
+        leg_role=order.asset_class.value,
+        qty_in_strategy=order.filled_qty or Decimal(0),
+        confidence=Decimal(0),
+        method="single",
+        classifier_version=CLASSIFIER_VERSION,
+        evidence={"orders": 1, "side": None} | _declared(order),
+        alternatives=[],
+        chain_uid=uid,
+        trade_date=order.trade_date,
+    )
 
 
-def _thing(contract: Contract) -> str:
-    if contract.option_right is None:
-        return contract.asset_class.value
-    return contract.option_right.name
+def _sure(group: Decided) -> Decimal:
+    """The confidence of a group; a person's word is certain, and what has no name is worth at most a half."""
+    if group.method == "manual":
+        return Decimal(1)
+    name = group.reading.strategy_type
+    most = 0.0 if name == UNCLASSIFIED else 0.5 if name == CUSTOM_MULTI_LEG else 1.0
+    return _rounded(min(most, calibration().confidence(group.features)))
 
 
-def _evidence(group: Group, verdict: Verdict) -> dict[str, Any]:
-    evidence: dict[str, Any] = {"orders": len(group.orders), "taxonomy_version": taxonomy().version}
-    if len(group.orders) > 1:
-        evidence["span_seconds"] = None if group.span_seconds is None else str(group.span_seconds)
-    unfilled = [order.order_uid for order in group.planned if not order.filled]
-    if unfilled:
-        evidence["ordered_but_never_filled"] = unfilled
-    if verdict.origin is not None and verdict.origin.strategy_uid is not None:
-        evidence["closes"] = verdict.origin.strategy_uid
-    return evidence | verdict.evidence
+def _rounded(share: float) -> Decimal:
+    return Decimal(share).quantize(_THOUSANDTH)
 
 
 def _declared(order: ClassifiableOrder) -> dict[str, Any]:
@@ -201,13 +261,3 @@ def _declared(order: ClassifiableOrder) -> dict[str, Any]:
         "position_effect": order.position_effect,
     }
     return {name: value for name, value in said.items() if value is not None}
-
-
-def _alternatives(verdict: Verdict, alone: str | None) -> list[dict[str, Any]]:
-    """Other readings, best first, sharing what the confidence leaves over."""
-    names = [name for name in (alone, *verdict.rivals) if name not in (None, verdict.strategy_type, UNCLASSIFIED)]
-    distinct = list(dict.fromkeys(names))
-    if not distinct:
-        return []
-    share = ((1 - verdict.confidence) / len(distinct)).quantize(Decimal("0.001"))
-    return [{"type": name, "confidence": str(share)} for name in distinct]

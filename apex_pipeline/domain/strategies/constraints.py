@@ -6,24 +6,23 @@ Only names, whole numbers, `+ - *`, comparisons and `and or not` exist in this l
 import ast
 import operator
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import TypeVar
 
-Bindings = Mapping[str, Decimal]
-"""Values of strike letters (price), expiry letters (day number) and ratio letters (whole numbers)."""
+Bindings = Mapping[str, int]
+"""Values of strike letters (steps), expiry letters (days) and ratio letters: whole numbers all."""
 
-Number = Callable[[Bindings], Decimal]
+Number = Callable[[Bindings], int]
 Condition = Callable[[Bindings], bool]
 
 _Node = TypeVar("_Node")
 _Function = TypeVar("_Function")
 
-_ARITHMETIC: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
+_ARITHMETIC: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
 }
-_COMPARISONS: dict[type[ast.cmpop], Callable[[Decimal, Decimal], bool]] = {
+_COMPARISONS: dict[type[ast.cmpop], Callable[[int, int], bool]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
@@ -70,8 +69,7 @@ def _number(node: ast.expr) -> Number:
         case ast.Name(id=name):
             return lambda bound: bound[name]
         case ast.Constant(value=int(value)) if not isinstance(value, bool):
-            constant = Decimal(value)
-            return lambda _bound: constant
+            return lambda _bound: value
         case ast.BinOp(left=left, op=op, right=right):
             apply, first, second = _known(_ARITHMETIC, op), _number(left), _number(right)
             return lambda bound: apply(first(bound), second(bound))

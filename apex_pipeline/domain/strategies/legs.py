@@ -3,15 +3,13 @@
 Quantities are signed here: positive bought or long, negative sold or short.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
 from apex_pipeline.domain.models import AssetClass, Broker, Instrument, OptionRight, Order, OrderStatus, Side, Trade
-from apex_pipeline.domain.strategies.shapes import ShapeLeg
 
 OPTIONS = frozenset({AssetClass.OPTION, AssetClass.FUTURE_OPTION})
 STOCKS = frozenset({AssetClass.STOCK, AssetClass.FUND})
@@ -80,6 +78,12 @@ class ClassifiableOrder:
     combo_id: str | None = None
     legs: tuple[OrderLeg, ...] = ()
     declared_strategy: str | None = None
+    avg_price: Decimal | None = None
+
+    @property
+    def family(self) -> str:
+        """The symbol under which orders may be legs of one strategy; see `Contract.family`."""
+        return self.underlying or self.symbol.partition(" ")[0]
 
     @property
     def filled(self) -> bool:
@@ -127,13 +131,12 @@ class PositionChange:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupLeg:
-    """One contract of a group of orders: what was filled and what was ordered, both signed."""
+class Correction:
+    """A person's word: these orders are one strategy of this type, and no others belong to it."""
 
-    contract: Contract
-    qty: Decimal
-    ordered: Decimal
-    effect: str | None
+    order_uids: frozenset[str]
+    strategy_type: str
+    action: str
 
 
 def classifiable(
@@ -167,68 +170,8 @@ def classifiable(
         combo_id=order.combo_id,
         legs=tuple(_order_leg(leg, instruments) for leg in order.legs or ()),
         declared_strategy=order.declared_strategy,
+        avg_price=order.avg_price,
     )
-
-
-def group_legs(orders: Iterable[ClassifiableOrder]) -> list[GroupLeg]:
-    """The orders' legs added up per contract, sorted by symbol; what nets to nothing in fills and orders is left out.
-
-    `effect` is the broker's own OPEN or CLOSE where all orders of the contract agree.
-    """
-    contracts: dict[str, Contract] = {}
-    filled: defaultdict[str, Decimal] = defaultdict(Decimal)
-    ordered: defaultdict[str, Decimal] = defaultdict(Decimal)
-    effects: defaultdict[str, set[str | None]] = defaultdict(set)
-    for order in orders:
-        for contract, qty in order.changes(order.qty or order.filled_qty):
-            contracts[contract.symbol] = contract
-            ordered[contract.symbol] += qty
-            effects[contract.symbol].add(_effect(order.position_effect))
-        for contract, qty in order.changes(order.filled_qty):
-            filled[contract.symbol] += qty
-    return [
-        GroupLeg(contract, filled[symbol], ordered[symbol], _agreed(effects[symbol]))
-        for symbol, contract in sorted(contracts.items())
-        if filled[symbol] or ordered[symbol]
-    ]
-
-
-def shape_legs(changes: Sequence[tuple[Contract, Decimal]]) -> list[ShapeLeg] | None:
-    """Contracts with signed quantities as legs to be named; None when no shape can speak of them together.
-
-    That is so for asset classes outside the catalogue, unknown terms, option classes of different
-    multipliers, and two classes that differ only by name (SPX and SPXW of one date).
-    """
-    options = [(contract, qty) for contract, qty in changes if contract.asset_class in OPTIONS]
-    others = [(contract, qty) for contract, qty in changes if contract.asset_class not in OPTIONS]
-    terms = {(contract.option_right, contract.strike, contract.expiry) for contract, _ in options}
-    if not all(contract.is_named_option for contract, _ in options) or len(terms) < len(options):
-        return None
-    lots = _lot_sizes(options)
-    if len(lots) > 1 or len({contract.symbol for contract, _ in others}) > 1:
-        return None
-    if any(contract.asset_class not in _deliverable(options) for contract, _ in others):
-        return None
-    lot = next(iter(lots), Decimal(1))
-    if lot is None and others:
-        return None
-    named = [ShapeLeg(qty, contract.option_right, contract.strike, contract.expiry) for contract, qty in options]
-    return [*named, *(ShapeLeg(qty / (lot or Decimal(1))) for _, qty in others)]
-
-
-def _lot_sizes(options: Sequence[tuple[Contract, Decimal]]) -> set[Decimal | None]:
-    """Units of the underlying per option contract; a futures option delivers one future."""
-    return {
-        Decimal(1) if contract.asset_class is AssetClass.FUTURE_OPTION else contract.multiplier
-        for contract, _ in options
-    }
-
-
-def _deliverable(options: Sequence[tuple[Contract, Decimal]]) -> frozenset[AssetClass]:
-    """Asset classes that can be the stock leg beside these options."""
-    if any(contract.asset_class is AssetClass.FUTURE_OPTION for contract, _ in options):
-        return FUTURES
-    return STOCKS
 
 
 def _contract(
@@ -259,14 +202,6 @@ def _order_leg(leg: Mapping[str, Any], instruments: Mapping[str, Instrument]) ->
 
 def _signed(side: Side, qty: Decimal) -> Decimal:
     return qty if side is Side.BUY else -qty
-
-
-def _effect(text: str | None) -> str | None:
-    return text if text in ("OPEN", "CLOSE") else None
-
-
-def _agreed(effects: set[str | None]) -> str | None:
-    return next(iter(effects)) if len(effects) == 1 else None
 
 
 def position_change(trade: Trade, instruments: Mapping[str, Instrument]) -> PositionChange:

@@ -3,6 +3,10 @@
 Legs are added up per (right, strike, expiry), empty ones dropped, and the rest divided by the greatest
 common divisor of option quantities and stock lots; a shape matches when some one-to-one assignment of
 its leg patterns satisfies side, ratio and every constraint.
+
+Inside, everything is a whole number: strikes and expiries count from the lowest one in steps of their
+greatest common divisor. No condition of the catalogue can tell such a pattern from the original, and
+most groups of a year then share a few hundred patterns, whose names are remembered.
 """
 
 from collections import defaultdict
@@ -15,6 +19,11 @@ from math import gcd
 
 from apex_pipeline.domain.models import OptionRight, Side
 from apex_pipeline.domain.strategies.taxonomy import LegPattern, Ratio, Shape, taxonomy
+
+CALL, PUT = 1, 2
+"""How a right is written among whole numbers."""
+
+RIGHTS = {OptionRight.CALL: CALL, OptionRight.PUT: PUT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +53,11 @@ class Match:
     rivals: tuple[str, ...]
 
 
-_Contract = tuple[OptionRight, Decimal, date, int]
-_Signature = tuple[int, tuple[tuple[OptionRight, bool], ...]]
+OptionLeg = tuple[int, int, int, int]
+"""Right (`CALL` or `PUT`), strike, expiry as a day number, signed quantity; strikes of one call on one scale."""
+
+_Signature = tuple[int, tuple[tuple[int, bool], ...]]
+_Name = tuple[Shape, tuple[str, ...]]
 
 
 def name_shape(legs: Iterable[ShapeLeg], context: frozenset[str] = frozenset()) -> Match | None:
@@ -57,13 +69,28 @@ def name_shape(legs: Iterable[ShapeLeg], context: frozenset[str] = frozenset()) 
     options, stock = _added_up(legs)
     if not options:
         units = stock if stock == stock.to_integral_value() else Decimal(1)
-        return _named((), _sign(stock), max(abs(int(units)), 1), context) if stock else None
+        found = _name((), _sign(stock), context) if stock else None
+        return None if found is None else Match(found[0], max(abs(int(units)), 1), found[1])
     amounts = [*options.values(), *([stock] if stock else [])]
     if any(amount != amount.to_integral_value() for amount in amounts):
         return None
-    units = gcd(*(int(amount) for amount in amounts))
-    contracts = tuple(sorted((*contract, int(qty) // units) for contract, qty in options.items()))
-    return _named(contracts, int(stock) // units, units, context)
+    scale = 10 ** max(_places(strike) for _, strike, _ in options)
+    contracts = [
+        (RIGHTS[right], int(strike * scale), expiry.toordinal(), int(qty))
+        for (right, strike, expiry), qty in options.items()
+    ]
+    return name_legs(contracts, int(stock), context)
+
+
+def name_legs(options: Sequence[OptionLeg], stock: int, context: frozenset[str] = frozenset()) -> Match | None:
+    """`name_shape` for different contracts in whole numbers, at least one of them; `stock` in lots."""
+    units = gcd(stock, *[leg[3] for leg in options])
+    strikes = [leg[1] for leg in options]
+    first, day = min(strikes), min([leg[2] for leg in options])
+    step = gcd(*[strike - first for strike in strikes]) or 1
+    pattern = sorted([(right, (k - first) // step, e - day, qty // units) for right, k, e, qty in options])
+    found = _name(tuple(pattern), stock // units, context)
+    return None if found is None else Match(found[0], units, found[1])
 
 
 def _added_up(legs: Iterable[ShapeLeg]) -> tuple[dict[tuple[OptionRight, Decimal, date], Decimal], Decimal]:
@@ -79,17 +106,23 @@ def _added_up(legs: Iterable[ShapeLeg]) -> tuple[dict[tuple[OptionRight, Decimal
     return {key: qty for key, qty in options.items() if qty}, stock
 
 
+def _places(value: Decimal) -> int:
+    exponent = value.as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
 @lru_cache(maxsize=65536)
-def _named(contracts: tuple[_Contract, ...], stock: int, units: int, context: frozenset[str]) -> Match | None:
-    fitting = [shape for shape in _candidates(contracts, stock) if _fits(shape, contracts, stock)]
-    proven = [shape for shape in fitting if context.issuperset(shape.context_required)]
-    if not proven:
+def _name(options: tuple[OptionLeg, ...], stock: int, context: frozenset[str]) -> _Name | None:
+    """The shape of a pattern and its rivals; the pattern is in its smallest form."""
+    fitting = [shape for shape in _candidates(options, stock) if _fits(shape, options, stock)]
+    proven = next((shape for shape in fitting if context.issuperset(shape.context_required)), None)
+    if proven is None:
         return None
-    return Match(proven[0], units, tuple(shape.id for shape in fitting if shape is not proven[0]))
+    return proven, tuple(shape.id for shape in fitting if shape is not proven)
 
 
-def _candidates(contracts: tuple[_Contract, ...], stock: int) -> Sequence[Shape]:
-    signature = (_sign(stock), tuple(sorted((right, qty > 0) for right, _, _, qty in contracts)))
+def _candidates(options: tuple[OptionLeg, ...], stock: int) -> Sequence[Shape]:
+    signature = (_sign(stock), tuple(sorted((right, qty > 0) for right, _, _, qty in options)))
     return _shapes_by_signature().get(signature, ())
 
 
@@ -99,45 +132,46 @@ def _shapes_by_signature() -> Mapping[_Signature, Sequence[Shape]]:
     index: dict[_Signature, list[Shape]] = defaultdict(list)
     for shape in sorted(taxonomy().shapes.values(), key=lambda item: (-item.specificity, item.id)):
         stock = 0 if shape.stock is None else _direction(shape.stock.side)
-        index[stock, tuple(sorted((leg.right, leg.side is Side.BUY) for leg in shape.legs))].append(shape)
+        legs = sorted((RIGHTS[leg.right], leg.side is Side.BUY) for leg in shape.legs)
+        index[stock, tuple(legs)].append(shape)
     return index
 
 
-def _fits(shape: Shape, contracts: Sequence[_Contract], stock: int) -> bool:
-    bound: dict[str, Decimal] = {}
+def _fits(shape: Shape, options: Sequence[OptionLeg], stock: int) -> bool:
+    bound: dict[str, int] = {}
     if shape.stock is not None and not _bind_ratio(bound, shape.stock.ratio, abs(stock)):
         return False
-    return any(all(holds(found) for holds in shape.constraints) for found in _bindings(shape.legs, contracts, bound))
+    return any(all(holds(found) for holds in shape.constraints) for found in _bindings(shape.legs, options, bound))
 
 
 def _bindings(
-    patterns: Sequence[LegPattern], contracts: Sequence[_Contract], bound: dict[str, Decimal]
-) -> Iterator[dict[str, Decimal]]:
+    patterns: Sequence[LegPattern], options: Sequence[OptionLeg], bound: dict[str, int]
+) -> Iterator[dict[str, int]]:
     """Every assignment of contracts to patterns in which equal letters have equal values."""
     if not patterns:
         yield bound
         return
-    for index, contract in enumerate(contracts):
+    for index, option in enumerate(options):
         extended = dict(bound)
-        if _bind_leg(extended, patterns[0], contract):
-            yield from _bindings(patterns[1:], [*contracts[:index], *contracts[index + 1 :]], extended)
+        if _bind_leg(extended, patterns[0], option):
+            yield from _bindings(patterns[1:], [*options[:index], *options[index + 1 :]], extended)
 
 
-def _bind_leg(bound: dict[str, Decimal], pattern: LegPattern, contract: _Contract) -> bool:
-    right, strike, expiry, qty = contract
+def _bind_leg(bound: dict[str, int], pattern: LegPattern, option: OptionLeg) -> bool:
+    right, strike, expiry, qty = option
     return (
-        right is pattern.right
+        right == RIGHTS[pattern.right]
         and _sign(qty) == _direction(pattern.side)
         and _bind_ratio(bound, pattern.ratio, abs(qty))
         and bound.setdefault(pattern.strike, strike) == strike
-        and bound.setdefault(pattern.expiry, Decimal(expiry.toordinal())) == expiry.toordinal()
+        and bound.setdefault(pattern.expiry, expiry) == expiry
     )
 
 
-def _bind_ratio(bound: dict[str, Decimal], ratio: Ratio, qty: int) -> bool:
+def _bind_ratio(bound: dict[str, int], ratio: Ratio, qty: int) -> bool:
     if isinstance(ratio, int):
         return ratio == qty
-    return bound.setdefault(ratio, Decimal(qty)) == qty
+    return bound.setdefault(ratio, qty) == qty
 
 
 def _sign(value: Decimal | int) -> int:

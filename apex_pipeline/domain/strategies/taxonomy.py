@@ -8,9 +8,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apex_pipeline.domain.models import OptionRight, Side
 from apex_pipeline.domain.strategies.constraints import Bindings, Condition, condition
@@ -60,6 +61,7 @@ class Shape:
 
     `specificity` decides between shapes that match the same legs, the higher wins. `context_required`
     are sentences that legs alone cannot prove. `structural_confidence` bounds what the legs alone may claim.
+    `aliases` are the names that brokers, exchanges and textbooks give it, by source.
     """
 
     id: str
@@ -72,6 +74,7 @@ class Shape:
     specificity: int
     structural_confidence: Decimal
     context_required: tuple[str, ...]
+    aliases: Mapping[str, str]
 
     @property
     def contracts(self) -> int:
@@ -106,6 +109,33 @@ def shape(shape_id: str) -> Shape:
     return taxonomy().shapes[shape_id]
 
 
+def label_allows(label: str, strategy_type: str) -> bool:
+    """Whether a broker's coarse label can stand for this type; what is no label of Futu's allows everything.
+
+    Futu names equal-width families without direction or ratio, and a close like what it closes; its CUSTOM
+    and NONE say nothing. Source: the enumeration OptionStrategyType of the futu-api package, 10.11.
+    """
+    families = _FUTU_LABELS.get(label.upper())
+    known = taxonomy().shapes.get(strategy_type)
+    return families is None or known is None or known.family in families
+
+
+_FUTU_LABELS: Mapping[str, frozenset[str]] = {
+    "SINGLE": frozenset({"single"}),
+    "COVERED": frozenset({"covered", "protective", "single"}),
+    "SPREAD": frozenset({"vertical", "ratio"}),
+    "STRADDLE": frozenset({"straddle", "strip"}),
+    "STRANGLE": frozenset({"strangle", "guts", "strip"}),
+    "COLLAR": frozenset({"collar", "risk_reversal", "synthetic"}),
+    "BUTTERFLY": frozenset({"butterfly", "christmas_tree"}),
+    "CONDOR": frozenset({"condor"}),
+    "IRON_BUTTERFLY": frozenset({"iron"}),
+    "IRON_CONDOR": frozenset({"iron"}),
+    "CALENDAR_SPREAD": frozenset({"calendar"}),
+    "DIAGONAL_SPREAD": frozenset({"diagonal"}),
+}
+
+
 def strategy_ids() -> frozenset[str]:
     """Every id that may stand in `order_strategy_map.strategy_type`: shapes and context types."""
     return frozenset(taxonomy().shapes) | taxonomy().context_types
@@ -123,6 +153,7 @@ def _shape(item: Mapping[str, Any]) -> Shape:
         specificity=item["specificity"],
         structural_confidence=Decimal(item["structural_confidence"]),
         context_required=tuple(item["context_required"]),
+        aliases=item["aliases"],
     )
 
 
@@ -138,3 +169,12 @@ def _stock(lots: int | str) -> StockPattern | None:
     text = str(lots)
     side, amount = (Side.SELL, text[1:]) if text.startswith("-") else (Side.BUY, text.removeprefix("+"))
     return StockPattern(side, int(amount) if amount.isdigit() else amount)
+
+
+if TYPE_CHECKING:
+
+    class StrategyType(StrEnum):
+        """The ids that a strategy may have; see below."""
+else:
+    StrategyType = StrEnum("StrategyType", {name: name for name in sorted(strategy_ids())})
+    StrategyType.__doc__ = """Every id that a strategy may have, made from the catalogue: shapes and context types."""

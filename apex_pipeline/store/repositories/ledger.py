@@ -1,18 +1,16 @@
-"""Normalized rows, strategies and breaks: what the stages after loading read and write."""
+"""Normalized rows and breaks: what the stages after loading read and write."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from apex_pipeline.domain.models import Broker, Instrument, Order, Trade
+from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.reconciliation import Break, CheckName, Finding
 from apex_pipeline.domain.records import Normalized, Record, RecordKind, Relative
-from apex_pipeline.domain.strategies.classify import StrategyAssignment
-from apex_pipeline.domain.strategies.legs import ClassifiableOrder, PositionChange, classifiable, position_change
+from apex_pipeline.domain.strategies.taxonomy import label_allows
 from apex_pipeline.store.db import Database, Merged, Transaction
 from apex_pipeline.store.repositories.loads import quarantine_rows, record_of
-from apex_pipeline.store.repositories.positions import relink_round_trips
 from apex_pipeline.store.tables import (
     BREAKS,
     BROKER_BALANCES,
@@ -26,7 +24,6 @@ from apex_pipeline.store.tables import (
     ORDERS,
     QUARANTINE,
     STATEMENT_TABLES,
-    STRATEGIES,
     TRADES,
     as_row,
     row_as,
@@ -226,52 +223,6 @@ class NormalizeRepository:
         )
 
 
-class StrategyRepository:
-    """Orders to classify, and what they were classified as."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    def accounts(self, from_date: date, to_date: date) -> list[str]:
-        """Accounts with orders in the range or with days that changed."""
-        rows = self._db.fetch("accounts_to_classify", from_date=from_date, to_date=to_date)
-        return [row["account_id"] for row in rows]
-
-    def orders(self, account_id: str) -> list[ClassifiableOrder]:
-        """Every order of an account with its first fill and the terms of its contracts."""
-        instruments = self._instruments(account_id)
-        return [
-            classifiable(row_as(Order, row), instruments, row["first_fill_at"])
-            for row in self._db.fetch("orders_to_classify", account_id=account_id)
-        ]
-
-    def book_entries(self, account_id: str) -> list[PositionChange]:
-        """What expiries, assignments and exercises did to the account's positions."""
-        instruments = self._instruments(account_id)
-        trades = [row_as(Trade, row) for row in self._db.fetch("book_entries", account_id=account_id)]
-        return [position_change(trade, instruments) for trade in trades]
-
-    def replace(self, account_id: str, assignments: Sequence[StrategyAssignment]) -> Merged:
-        """Make the account's assignments exactly these."""
-        with self._db.transaction() as tx:
-            tx.execute("dirty_clear", stage="classify", account_id=account_id)
-            merged = tx.merge(STRATEGIES, map(as_row, assignments))
-            removed = tx.execute(
-                "strategies_remove_stale",
-                account_id=account_id,
-                orders=[assignment.order_uid for assignment in assignments],
-                strategies=[assignment.strategy_uid for assignment in assignments],
-            )
-            if merged.changed or removed:
-                relink_round_trips(tx, [account_id])
-                tx.execute("strategies_mark_value", account_id=account_id)
-        return merged + Merged(0, 0, removed)
-
-    def _instruments(self, account_id: str) -> dict[str, Instrument]:
-        rows = self._db.fetch("instruments_of_account", account_id=account_id)
-        return {row["symbol"]: row_as(Instrument, row) for row in rows}
-
-
 class BreakRepository:
     """Runs the check queries and keeps their breaks."""
 
@@ -280,9 +231,17 @@ class BreakRepository:
 
     def findings(self, check: CheckName, from_date: date, to_date: date) -> list[Finding]:
         """What does not hold between these days."""
-        rows = self._db.fetch(f"check_{check.value}", from_date=from_date, to_date=to_date)
+        asks_labels = check is CheckName.OUR_READING_AGREES_WITH_THE_BROKERS_LABEL
+        given = self._labels_at_odds(from_date, to_date) if asks_labels else {}
+        rows = self._db.fetch(f"check_{check.value}", from_date=from_date, to_date=to_date, **given)
         absent = {"check_name": check.value, "currency": None}
         return [row_as(Finding, absent | row) for row in rows]
+
+    def _labels_at_odds(self, from_date: date, to_date: date) -> dict[str, list[str]]:
+        """Labels of these days beside types that they were read as and rule out, in step: the catalogue knows."""
+        told = self._db.fetch("labels_told", from_date=from_date, to_date=to_date)
+        odd = [row for row in told if not label_allows(row["label"], row["strategy_type"])]
+        return {"labels": [row["label"] for row in odd], "types": [row["strategy_type"] for row in odd]}
 
     def subjects(self, check: CheckName, from_date: date, to_date: date) -> dict[date, int]:
         """How many things the check compares on each day: a check that compares nothing proves nothing."""

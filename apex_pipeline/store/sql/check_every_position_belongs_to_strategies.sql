@@ -1,0 +1,57 @@
+-- E02. What open strategies hold of a contract is our position in it, by the newest known state: not bound to a day.
+-- Names may change, so contracts are followed by the broker's id. Nothing is compared where the ledger stopped, where an
+-- option has expired (which other checks look at), and where an order and its trades disagree. Strategies of Futu may begin
+-- with what its first snapshot shows beyond the known trades, which the ledger does not hold: there the newest snapshot
+-- and what moved since decide.
+WITH ids AS (
+    SELECT DISTINCT broker, account_id, symbol, instrument_id FROM position_movements
+), ours AS (
+    SELECT p.broker, p.account_id, coalesce(i.instrument_id, p.symbol) AS instrument_id, max(p.symbol) AS symbol, sum(p.qty) AS qty
+    FROM strategy_positions p
+    LEFT JOIN LATERAL (
+        SELECT min(ids.instrument_id) AS instrument_id FROM ids
+        WHERE (ids.broker, ids.account_id, ids.symbol) = (p.broker, p.account_id, p.symbol)
+    ) AS i ON true
+    GROUP BY 1, 2, 3
+), ledger AS (
+    SELECT broker, account_id, instrument_id, max(symbol) AS symbol, sum(qty) AS qty, max(business_date) AS last_day
+    FROM position_movements WHERE asset_class NOT IN ('FX', 'COMBO') GROUP BY 1, 2, 3
+), differing AS (
+    SELECT broker, account_id, instrument_id, coalesce(l.symbol, o.symbol) AS symbol, coalesce(l.qty, 0) AS expected,
+           coalesce(o.qty, 0) AS actual, l.last_day
+    FROM ledger l FULL JOIN ours o USING (broker, account_id, instrument_id)
+    WHERE abs(coalesce(l.qty, 0) - coalesce(o.qty, 0)) > 1e-8
+)
+SELECT d.broker, d.account_id, concat_ws(' ', d.symbol, nullif(d.instrument_id, d.symbol)) AS subject,
+       NULL::date AS business_date, trim_scale(d.expected) AS expected, trim_scale(d.actual) AS actual, 'ERROR' AS severity,
+       NULL AS cause, jsonb_build_object('instrument_id', d.instrument_id, 'symbol', d.symbol) AS evidence
+FROM differing d
+LEFT JOIN instruments i ON i.symbol = d.symbol
+CROSS JOIN (SELECT max(business_date) AS on_day FROM position_movements) AS newest
+WHERE %(from_date)s::date <= %(to_date)s::date
+  AND (i.asset_class IS NULL OR i.asset_class NOT IN ('FX', 'COMBO')) AND NOT coalesce(i.expiry < newest.on_day, false)
+  AND NOT EXISTS (SELECT FROM ledger_stops s WHERE s.account_id = d.account_id AND s.instrument_id = d.instrument_id)
+  AND NOT EXISTS (
+      SELECT FROM ids n
+      JOIN LATERAL (
+          SELECT o.order_uid, coalesce(o.filled_qty, o.qty) * coalesce(leg.ratio, 1) AS qty FROM orders_norm o
+          LEFT JOIN LATERAL jsonb_to_recordset(o.legs) AS leg (symbol text, ratio numeric) ON o.legs IS NOT NULL
+          WHERE o.account_id = n.account_id AND (o.filled_qty > 0 OR o.status = 'FILLED')
+            AND coalesce(leg.symbol, o.symbol) = n.symbol
+      ) AS o ON true
+      WHERE n.broker = d.broker AND n.account_id = d.account_id AND n.instrument_id = d.instrument_id
+        AND o.qty <> coalesce((SELECT sum(t.qty) FROM trades_norm t
+                               WHERE t.order_uid = o.order_uid AND t.effective AND t.symbol = n.symbol), 0))
+  AND NOT EXISTS (
+      SELECT FROM (
+          SELECT r.account_id, r.business_date, max(coalesce(r.generated_at, r.fetched_at)) AS as_of
+          FROM positions_raw_futu r WHERE d.broker = 'FUTU' AND r.account_id = d.account_id
+          GROUP BY 1, 2 ORDER BY 2 DESC LIMIT 1
+      ) AS told
+      WHERE abs(d.actual - coalesce((SELECT sum(p.qty) FROM broker_positions p
+                                     WHERE p.broker = 'FUTU' AND p.account_id = told.account_id
+                                       AND p.business_date = told.business_date AND p.symbol = d.symbol), 0)
+                         - coalesce((SELECT sum(m.qty) FROM position_movements m
+                                     WHERE m.account_id = d.account_id AND m.instrument_id = d.instrument_id
+                                       AND coalesce(m.moved_at, m.ordered_at) > told.as_of), 0)) <= 1e-8)
+ORDER BY 3

@@ -1,0 +1,1 @@
+SELECT * FROM strategy_corrections ORDER BY made_at, correction_uid
