@@ -1,4 +1,4 @@
-"""`python -m bench [full]`: the planner's table, readers of statements, then whole loads at Futu's real limits."""
+"""`python -m bench [full | strategies …]`: plans, statements, strategies, the ledger, whole loads at real limits."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from apex_pipeline.store.create import ensure_database
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.embedded import EmbeddedServer
 from apex_pipeline.store.migrate import MigrationRunner
-from bench import flex, ledger, plans
+from bench import flex, ledger, plans, strategies
 
 SIZES, FULL_SIZES = (500, 5_000), (500, 5_000, 50_000)
 INTERFACES = {"2221": "orders", "2222": "deals", "2225": "fees"}
@@ -27,12 +27,16 @@ INTERFACES = {"2221": "orders", "2222": "deals", "2225": "fees"}
 
 def main() -> None:
     """Print all parts as Markdown."""
+    if sys.argv[1:2] == ["strategies"]:
+        strategies.main(sys.argv[2:])
+        return
     full = sys.argv[1:] == ["full"]
     today = datetime.now(UTC).date()
     print(f"# Benchmarks of {today}\n\n{machine()}\n\n## Plans\n")
     for orders in FULL_SIZES:
         print(plans.table(orders, today) + "\n")
     print(plans.others(today) + "\n")
+    print("## Strategies\n\n" + strategies.tables() + "\n", flush=True)
     with tempfile.TemporaryDirectory(prefix="apex-bench-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         home.chmod(0o755)
