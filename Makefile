@@ -19,7 +19,7 @@ run: setup
 	@exec $(BIN)/apex demo
 
 test: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup
 	@$(BIN)/ruff format --check .
@@ -33,7 +33,7 @@ bench: setup
 	@$(BIN)/python -m bench $(BENCH)
 
 faults: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
 
 e2e: setup
 	@echo "make $@ comes with a later issue; nothing was run" >&2; exit 1

@@ -35,17 +35,11 @@ def scenario() -> Scenario:
     return generate(4, 40, 30, END)
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[FlexSimulator]:
+@pytest.fixture
+def service() -> Iterator[FlexSimulator]:
+    """A service of this test's own: a request that a client gave up at its deadline may be read afterwards."""
     with FlexSimulator(scenario(), TOKEN, QUERY, time_scale=100_000, today=END, levels="executions") as simulator:
         yield simulator
-
-
-@pytest.fixture
-def service(running: FlexSimulator) -> FlexSimulator:
-    running.faults.clear()
-    running.requests.clear()
-    return running
 
 
 def fetch(service: FlexSimulator) -> Content | None:

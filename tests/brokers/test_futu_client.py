@@ -15,7 +15,22 @@ from apex_pipeline.brokers.futu.simulator import OpenDSimulator
 from apex_pipeline.brokers.scenario import Scenario
 from apex_pipeline.domain.records import Call
 from apex_pipeline.errors import BrokerRefused, BrokerUnavailable, ConfigError
+from apex_pipeline.settings import PROJECT_DIR
 from tests.brokers.opend_client import ACCOUNT, TODAY, broker, load, no_limit, nothing_left_behind
+
+WANTED = """
+import sys
+from apex_pipeline.brokers.futu.worker import Sdk
+Sdk(sys.argv[1])
+import futu.trade.open_trade_context as wanting
+print("numpy" in sys.modules, wanting.pd.DataFrame({"a": [1]}).shape, "numpy" in sys.modules)
+"""
+
+
+def test_the_sdk_imports_its_tables_only_when_something_wants_one(tmp_path: Path) -> None:
+    code = [sys.executable, "-W", "ignore", "-c", WANTED, str(tmp_path)]
+    told = subprocess.run(code, capture_output=True, text=True, check=True, cwd=PROJECT_DIR)
+    assert told.stdout.split("\n")[-2] == "False (1, 1) True"
 
 
 def test_an_encrypted_gateway_is_read_with_its_key(tmp_path: Path, scenario: Scenario) -> None:

@@ -1,7 +1,5 @@
 """Every order, trade and fee that two strangers serve arrives in the tables, to the last digit."""
 
-import pytest
-
 from tests.cli import traded
 from tests.cli.opend import OpenD
 from tests.cli.program import Apex
@@ -9,8 +7,6 @@ from tests.cli.sql import rows
 from tests.cli.traded import FIRST, FRIDAY, Expected
 
 RANGE = ("--from-date", str(FIRST), "--to-date", str(FRIDAY))
-
-pytestmark = pytest.mark.xdist_group("cli-backfill")
 
 
 def require_equal(url: str, broker: str, expected: Expected) -> None:

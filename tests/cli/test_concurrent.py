@@ -15,11 +15,9 @@ from apex_pipeline.domain.models import Broker
 from apex_pipeline.live.history import today
 from apex_pipeline.store.create import ensure_database
 from tests.cli.program import Apex, Ended, finished
-from tests.conftest import _database as clone  # pyright: ignore[reportPrivateUsage]  # the recipe of `database_url`
+from tests.conftest import clone
 from tests.pipeline.conftest import NORM_TABLES, RAW_TABLES, business_rows
 from tests.store.rows import query
-
-pytestmark = pytest.mark.xdist_group("cli-concurrent")
 
 SPEED = 20
 """Futu's window passes so many times faster; at 100 a busy machine delays requests longer than the limiter's margin."""
@@ -125,6 +123,7 @@ def test_three_loads_at_once_keep_the_limit_and_end_where_one_does(
     assert query(database_url, versions) == query(other_url, versions)
 
 
+@pytest.mark.slow
 def test_with_half_the_window_the_gateway_would_refuse(
     with_simulator: Apex, opend_simulator: OpenDSimulator, scenario: Scenario
 ) -> None:

@@ -17,8 +17,6 @@ from tests.cli.program import Apex, Ended, processes_with
 from tests.cli.sql import rows
 from tests.cli.traded import BIG, FRIDAY, IB
 
-pytestmark = pytest.mark.xdist_group("cli-failures")
-
 DAYS = ("--from-date", str(FRIDAY - timedelta(days=4)), "--to-date", str(FRIDAY))
 SECONDS = 15
 
@@ -51,7 +49,7 @@ def require_nobody_left(apex: Apex) -> None:
     assert processes_with(f"APEX_HOME={apex.home}") == []
 
 
-@pytest.mark.parametrize("fault", ["not listening", "no such host", "mute"])
+@pytest.mark.parametrize("fault", ["not listening", "no such host", pytest.param("mute", marks=pytest.mark.slow)])
 def test_an_opend_that_cannot_be_used_is_told_in_time(apex: Apex, fault: str, mute_port: int, closed_port: int) -> None:
     host = "opend.invalid" if fault == "no such host" else "127.0.0.1"
     port = str(mute_port if fault == "mute" else closed_port)

@@ -14,8 +14,6 @@ from tests.cli.program import Apex
 from tests.cli.sql import business_rows, rows
 from tests.cli.test_backfill import require_equal
 
-pytestmark = pytest.mark.xdist_group("cli-import")
-
 
 @pytest.fixture
 def strange(flex: Flex) -> bytes:

@@ -11,8 +11,6 @@ from tests.cli.flex import Flex
 from tests.cli.program import Apex
 from tests.cli.sql import rows
 
-pytestmark = pytest.mark.xdist_group("cli-import")
-
 
 @pytest.fixture
 def imported(apex: Apex, flex: Flex) -> Apex:

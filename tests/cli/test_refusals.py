@@ -2,15 +2,16 @@
 
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from apex_pipeline.settings import PROJECT_DIR
 from tests.cli.conftest import flex_environment
 from tests.cli.flex import Flex
 from tests.cli.program import Apex, Ended
-
-pytestmark = pytest.mark.xdist_group("cli-refusals")
 
 
 @pytest.fixture
@@ -87,6 +88,12 @@ def test_a_word_that_apex_does_not_know_is_a_usage_error(apex: Apex, arguments: 
     assert ended.code == 2, ended.text
     assert "Error: " in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_what_checks_a_wish_does_not_wait_for_dagster() -> None:
+    code = "import sys, apex_pipeline.cli.loading; print({'dagster', 'typing'} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT_DIR)
+    assert told.stdout == "{'typing'}\n"
 
 
 def test_an_unknown_key_of_the_file_is_told_with_the_nearest_known_one(apex: Apex) -> None:

@@ -14,7 +14,7 @@ import pytest
 from apex_pipeline.live import Database, HistoryLoaderService, LoadStatus
 from apex_pipeline.live.files import StatementImporter
 from tests.cli.sql import rows
-from tests.conftest import _database as cloned  # pyright: ignore[reportPrivateUsage]  # the recipe of `database_url`
+from tests.conftest import clone as cloned
 from tests.faults.flex_book import ACCOUNTS, Book
 from tests.faults.flex_book_cash import book
 from tests.faults.flex_book_loading import (

@@ -14,7 +14,7 @@ from tests.cli.books import book
 from tests.cli.opend import FILLS, ORDERS, UTC8, Habits, OpenD
 from tests.cli.sql import written_rows
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("books")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
 ZONES = {"rows": None, "utc8": UTC8, "new_york": ZoneInfo("America/New_York"), "utc": UTC}

@@ -16,7 +16,7 @@ from tests.faults.futu_endings_loading import Reader
 from tests.faults.futu_endings_stories import MARCH_30, clear, one_day_after_the_other, unknowable
 from tests.faults.futu_endings_told import breaks, content, differences, quarantined, require_all, versions
 
-pytestmark = [pytest.mark.timeout(1500), pytest.mark.xdist_group("futu-endings")]
+pytestmark = pytest.mark.timeout(1500)
 
 
 def test_the_made_up_lots_add_up_to_the_made_up_positions() -> None:

@@ -13,7 +13,7 @@ from apex_pipeline.brokers.scenario_generator import generate
 from apex_pipeline.domain.models import Broker
 from tests.brokers.opend_socket import OpenDSocket
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("scale")]
+pytestmark = pytest.mark.slow
 
 ORDERS, DAYS, END = 50_000, 365, date(2026, 7, 31)
 ORDER_WINDOW, DEAL_WINDOW = 2221, 2222

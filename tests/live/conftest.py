@@ -16,10 +16,10 @@ from apex_pipeline.brokers.ib.port import today_in_new_york
 from apex_pipeline.brokers.ib.simulator import FlexSimulator
 from apex_pipeline.brokers.scenario import Scenario
 from apex_pipeline.brokers.scenario_generator import generate
-from apex_pipeline.live import Database, HistoryLoaderService
+from apex_pipeline.live import Database, HistoryLoaderService, LoadStatus
 from apex_pipeline.live.history import today
 from apex_pipeline.settings import FutuSettings, IbSettings, Settings
-from tests.conftest import _database as clone  # pyright: ignore[reportPrivateUsage]  # the recipe of `database_url`
+from tests.conftest import clone, made_once
 from tests.store.rows import query
 
 SPEED = 10_000
@@ -32,6 +32,10 @@ NEWEST = min(TODAY, today_in_new_york()) - timedelta(days=1)
 LOOKBACK = 130
 """Days that a load without dates reaches back at first: little more than the scenario, for speed."""
 
+OLDER = 125
+"""Days back: before the scenario, and not as far as that."""
+
+LOADED = "apex_test_template_history"
 TOKEN, QUERY_ID = "a-token-for-the-simulator", "4711"
 
 
@@ -114,6 +118,25 @@ def desks(tmp_path: Path) -> Iterator[Desks]:
 def desk(desks: Desks, scenario: Scenario, database_url: str) -> Desk:
     """A desk that has loaded nothing yet."""
     return desks.desk(scenario, database_url)
+
+
+@pytest.fixture(scope="session")
+def loaded_once(server_url: str, template: str, scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database that all history has been loaded into."""
+
+    def load(url: str) -> None:
+        with ExitStack() as stack:
+            desk = Desks(stack, tmp_path_factory.mktemp("loaded")).desk(scenario, url)
+            assert desk.loader.load_all_history(days_ago(OLDER), TODAY).status is LoadStatus.SUCCESS
+
+    return made_once(server_url, LOADED, load, template)
+
+
+@pytest.fixture
+def loaded(desks: Desks, scenario: Scenario, server_url: str, loaded_once: str) -> Iterator[Desk]:
+    """A desk that has loaded all history, in a database of this test's own."""
+    for url in clone(server_url, loaded_once):
+        yield desks.desk(scenario, url)
 
 
 @pytest.fixture

@@ -16,8 +16,6 @@ from apex_pipeline.orchestration.running import Outcome, run_range
 from apex_pipeline.store.db import Database
 from tests.orchestration.conftest import BROKERS, DAYS, FIRST, LAST, Place, keys, made_place
 
-pytestmark = pytest.mark.xdist_group("runs")
-
 PASSED, FAILED = "SUCCEEDED", "FAILED"
 FILLED = CheckName.ORDER_FILLED_QUANTITY_IS_THE_SUM_OF_ITS_TRADES
 TOLD = CheckName.COVERED_DAYS_HOLD_WHAT_THE_BROKER_SAYS

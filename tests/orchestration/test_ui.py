@@ -26,8 +26,6 @@ from tests.orchestration.conftest import FIRST, Place, keys
 from tests.orchestration.graphql import WORKSPACE, Ui, until
 from tests.orchestration.served import Served, served_place
 
-pytestmark = pytest.mark.xdist_group("ui")
-
 ALL = [key.to_user_string() for asset in ASSETS for key in asset.keys]
 CHECKS = {check.value: asset for check, asset in CHECKED_ASSETS.items()}
 FILLED = CheckName.ORDER_FILLED_QUANTITY_IS_THE_SUM_OF_ITS_TRADES.value

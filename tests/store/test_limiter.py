@@ -6,6 +6,7 @@ import signal
 import time
 from itertools import pairwise
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import LiteralString
 
@@ -23,7 +24,7 @@ LOG_GRANTS = """
 CREATE TABLE granted (at timestamptz NOT NULL);
 CREATE FUNCTION log_grant() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_sleep(0.01);  -- a wide gap between counting and granting: only a lock can close it
+    PERFORM pg_sleep(0.02);  -- a wide gap between counting and granting: only a lock can close it
     INSERT INTO granted VALUES (NEW.granted_at);
     RETURN NEW;
 END $$;
@@ -31,12 +32,14 @@ CREATE TRIGGER log_grant AFTER INSERT ON rate_grants FOR EACH ROW EXECUTE FUNCTI
 """
 
 
-def take(url: str, grants: int, *, locked: bool) -> None:
+def take(url: str, grants: int, together: Barrier, *, locked: bool) -> None:
     """One process that asks for so many grants; without the lock it runs the same statement without its first line."""
     if not locked:
         _take_the_lock_out()
     with Database(url) as db:
         limiter = RateLimiter(LIMIT, WINDOW, db)
+        db.connect()
+        together.wait(60)
         for _ in range(grants):
             limiter.acquire("futu:Trd_GetHistoryOrderList:1")
 
@@ -54,7 +57,8 @@ def _take_the_lock_out() -> None:
 def busiest_window(url: str, *, locked: bool) -> int:
     """The most grants that three processes got within any window."""
     query(url, LOG_GRANTS)
-    workers = [SPAWN.Process(target=take, args=(url, GRANTS), kwargs={"locked": locked}) for _ in range(PROCESSES)]
+    asked = (url, GRANTS, SPAWN.Barrier(PROCESSES))
+    workers = [SPAWN.Process(target=take, args=asked, kwargs={"locked": locked}) for _ in range(PROCESSES)]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from apex_pipeline.brokers.futu import decoding, wire
@@ -39,6 +40,8 @@ _SDK_INTERNALS = {
     "futu.common.sys_config": ("SysConfig",),
     "futu.common.ft_logger": ("logger",),
 }
+_FOR_TABLES = "pandas"
+"""What the SDK imports for tables that nobody asks for here: most of its start."""
 _QUERY, _CONNECT, _GREET = "_get_sync_query_processor", "_init_connect_sync", "_send_init_connect_sync"
 _CONTEXT_INTERNALS = (_QUERY, _CONNECT, _GREET)
 
@@ -51,6 +54,17 @@ class RequestError(Exception):
         self.failure = failure
 
 
+class _PutOff(ModuleType):
+    """A module that is imported when something of it is first wanted; importlib's LazyLoader does so at once."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # the import system looks at the module, nobody at what is in it
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
 class Sdk:
     """The imported SDK and its one connection."""
 
@@ -59,6 +73,7 @@ class Sdk:
         folder = Path(home) / ".com.futunn.FutuOpenD" / "Log"
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["HOME"] = home
+        sys.modules.setdefault(_FOR_TABLES, _PutOff(_FOR_TABLES))
         self.version = str(importlib.import_module("futu").__version__)
         # importing the SDK installs a handler that ends the process with exit code 0
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -97,7 +97,7 @@ class GatewaySimulator:
         """Serve in this thread until it is interrupted or stopped."""
         self._serving.set()
         try:
-            self._server.serve_forever(0.05)
+            self._server.serve_forever(0.01)  # how long `stop` may take
         finally:
             self._serving.clear()
             self._server.server_close()
