@@ -21,6 +21,8 @@ from apex_pipeline.settings import PROJECT_DIR
 LEVELS = (Level.L0, Level.L1, Level.L2, Level.L3, Level.L3)
 """L3 twice: wrong groups are what there is most to learn from."""
 SEEDS = range(201, 213)
+HARSH_SEEDS = range(221, 245)
+"""Flows harder than L3: without them confidences are too high where a day is busier than any level."""
 GROUPS = 300
 PLACES = 3
 TARGET = PROJECT_DIR / "apex_pipeline" / "domain" / "strategies" / "calibration.json"
@@ -41,6 +43,7 @@ def main(labels: Path | None) -> None:
         "fitted_on": {
             "levels": [level.value for level in LEVELS],
             "seeds": [SEEDS[0], SEEDS[-1]],
+            "harsh_seeds": [HARSH_SEEDS[0], HARSH_SEEDS[-1]],
             "groups": GROUPS,
             "samples": len(generated),
             "right": sum(right for _, right in generated),
@@ -57,6 +60,8 @@ def flows() -> Iterator[Flow]:
     for place, level in enumerate(LEVELS):
         for seed in SEEDS:
             yield generate(level, seed, GROUPS, habits=varied(habits_of(level), Random(f"{place} {seed}")))
+    for seed in HARSH_SEEDS:
+        yield generate(Level.L3, seed, GROUPS, habits=harsh(habits_of(Level.L3), Random(f"harsh {seed}")))
 
 
 def varied(habits: Habits, chance: Random) -> Habits:
@@ -70,6 +75,21 @@ def varied(habits: Habits, chance: Random) -> Habits:
         linkage=chance.choice((0.0, 0.0, 0.3, 0.6)),
         thin_tail=chance.choice((0.03, 0.1, 0.2)),
         multi_unit=chance.choice((0.35, 0.6, 0.75)),
+    )
+
+
+def harsh(habits: Habits, chance: Random) -> Habits:
+    """These habits of somebody who never pauses, with few sizes: most orders have company that fits."""
+    return replace(
+        habits,
+        overlap=chance.choice((0.8, 0.95)),
+        legging=chance.choice((0.3, 0.4)),
+        strangers=chance.choice((0.4, 0.6)),
+        linkage=chance.choice((0.0, 0.3, 0.6)),
+        gap=chance.choice(((5.0, 60.0), (5.0, 120.0))),
+        thin_tail=chance.choice((0.1, 0.3)),
+        multi_unit=chance.choice((0.3, 0.6)),
+        units=chance.choice(((2, 3), (2, 3, 5, 10))),
     )
 
 
