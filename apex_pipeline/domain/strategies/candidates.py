@@ -43,7 +43,7 @@ def all_readings(parts: Sequence[Part], pendings: Sequence[Pending], situation: 
         found += openings(opening, situation)
     if closing:
         closing += _split_legs(closing)
-        ends = list(closes(closing, situation))
+        ends = closes(closing, situation)
         found += ends
         found += unwound(ends, closing, situation)
         found += rolls(ends, opening, situation)

@@ -27,12 +27,16 @@ _FORCED = -2.0
 """Log-weights of taking out a part of one leg, and of closing what no open strategy holds as it is."""
 
 
-def closes(nodes: Sequence[Node], situation: Situation) -> Iterator[Reading]:
-    """Every way in which these orders end open strategies: whole, in part, or some legs of them."""
+def closes(nodes: Sequence[Node], situation: Situation) -> list[Reading]:
+    """Every way in which these orders end open strategies: whole, in part, or some legs of them.
+
+    Of strategies of one name that the same orders may close, the likeliest is meant: one that they close
+    whole before one that they reduce, the oldest of those that are alike.
+    """
     by_contract: dict[int, list[Node]] = {}
     for node in nodes:
         by_contract.setdefault(node.parts[0].contract, []).append(node)
-    seen: set[tuple[int, str]] = set()
+    best: dict[tuple[int, str], Reading] = {}
     choice = -log(max(1, len(situation.holdings.strategies(situation.holdings.by_contract))))
     for item in _candidates(situation.holdings, by_contract):
         contracts = [contract for contract in item[0].legs if contract in by_contract]
@@ -42,10 +46,10 @@ def closes(nodes: Sequence[Node], situation: Situation) -> Iterator[Reading]:
                 ways = _WAYS if count == len(item[0].legs) else _WAYS_OF_PARTS
                 for chosen, share in islice(_alike(some, by_contract, held, item[0].ratio), ways):
                     reading = _close(item, chosen, share, choice, situation)
-                    # Of strategies that are all alike the oldest is closed first.
-                    if (reading.mask, reading.strategy_type) not in seen:
-                        seen.add((reading.mask, reading.strategy_type))
-                        yield reading
+                    key = reading.mask, reading.strategy_type
+                    if key not in best or reading.log > best[key].log:
+                        best[key] = reading
+    return list(best.values())
 
 
 def _candidates(holdings: Holdings, touched: Mapping[int, Sequence[Node]]) -> Iterator[tuple[OpenStrategy, ...]]:
