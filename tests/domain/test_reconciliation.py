@@ -154,11 +154,13 @@ def test_every_named_check_is_described_in_one_sentence() -> None:
     assert set(CHECKS) == set(CheckName)
     assert {check.check_id for check in CHECKS.values()} == {
         "A03", "A05", "A06", "A09", "B01", "B03", "B05", "B07", "B13",
-        "C02", "C03", "C05", "C06", "C08", "D01", "D05", "D06", "D07", "D08", "D10", "D14",
+        "C02", "C03", "C05", "C06", "C08", "D01", "D05", "D06", "D07", "D08", "D10", "D14", "D15",
+        "E01", "E02", "E03", "E04",
     }  # fmt: skip
     assert {name for name, check in CHECKS.items() if check.severity is not Severity.ERROR} == {
         CheckName.EVERY_ORDER_IS_TOLD_BY_ITS_BROKER, CheckName.EVERY_WORD_OF_THE_BROKER_IS_KNOWN,
         CheckName.THE_QUERY_TELLS_WHAT_IS_NEEDED, CheckName.TIME_WEIGHTED_RETURN_EQUALS_THE_BROKERS,
+        CheckName.CONFIDENCE_DOES_NOT_DRIFT, CheckName.OUR_READING_AGREES_WITH_THE_BROKERS_LABEL,
     }  # fmt: skip
     assert all(check.description.count(".") == 1 for check in CHECKS.values())
 

@@ -51,8 +51,9 @@ def row_versions(url: str) -> list[tuple[Any, ...]]:
 
 
 def stored(db: Database, uid: str = ORDER.order_uid) -> Order:
-    rows = db.fetch("orders_to_classify", account_id=ORDER.account_id)
-    return row_as(Order, next(row for row in rows if row["order_uid"] == uid))
+    with db.transaction() as tx:
+        (row,) = tx.find(ORDERS, {"order_uid": uid}, 2)
+    return row_as(Order, row)
 
 
 def test_an_equal_row_is_not_written_and_another_one_is(db: Database) -> None:
@@ -200,7 +201,7 @@ def test_an_error_inside_a_transaction_leaves_nothing_of_it(db: Database) -> Non
     def broken() -> None:
         with db.transaction() as tx:
             tx.merge(ORDERS, [as_row(ORDER)])
-            assert tx.fetch("orders_to_classify", account_id="1")
+            assert tx.find(ORDERS, {"order_uid": ORDER.order_uid}, 2)
             raise ConfigError("stop")
 
     with pytest.raises(ConfigError, match="stop"):

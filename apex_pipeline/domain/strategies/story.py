@@ -26,6 +26,8 @@ def evidence(
     closes = replay.standing(group.closes)
     if closes is not None:
         found["closes"] = uids[closes]
+    if group.reading.unseen:
+        found["held_before_the_history"] = True
     if group.reading.action == "ROLL":
         found |= {"sub_type": group.sub_type, "resulting_strategy": group.reading.resulting}
     return found
