@@ -17,6 +17,7 @@ from apex_pipeline.domain.strategies.readings import (
     signature,
 )
 from apex_pipeline.domain.strategies.rolls import rolls
+from apex_pipeline.domain.strategies.taxonomy import CUSTOM_MULTI_LEG
 
 _CONTRARY_RUN = 8
 """Parts of a run in which closing orders are also tried as openings; in a longer one chance makes too many."""
@@ -95,7 +96,7 @@ def unnamed(parts: Sequence[Part], situation: Situation) -> Reading:
     match = name_of(meant, terms, situation.spot)
     if not opening:
         undone = name_of([(contract, -qty) for contract, qty in meant], terms)
-        name = undone.shape.id if undone else "CUSTOM_MULTI_LEG"
+        name = undone.shape.id if undone else CUSTOM_MULTI_LEG
         origin = reduced[0][0] if reduced else None
         return Reading(mask, 0.0, "CLOSE", name, tuple(parts), (), tuple(reduced), origin)
     if match is not None and not reduced:
@@ -110,7 +111,7 @@ def unnamed(parts: Sequence[Part], situation: Situation) -> Reading:
 def _without_shape(legs: Sequence[tuple[int, int]], terms: Sequence[Term]) -> str:
     """Two contracts of the underlying itself against each other are futures of different months."""
     outright = [qty for contract, qty in legs if terms[contract].future]
-    return "FUTURES_CALENDAR" if len(outright) == len(legs) == 2 and not sum(outright) else "CUSTOM_MULTI_LEG"
+    return "FUTURES_CALENDAR" if len(outright) == len(legs) == 2 and not sum(outright) else CUSTOM_MULTI_LEG
 
 
 def _time_of(node: Node) -> tuple[float, int]:

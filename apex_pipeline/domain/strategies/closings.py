@@ -17,6 +17,7 @@ from apex_pipeline.domain.strategies.readings import (
     pace,
     when,
 )
+from apex_pipeline.domain.strategies.taxonomy import CUSTOM_MULTI_LEG, UNCLASSIFIED
 
 _WITH_SHARES = 0.2
 """How often the stock under an overwritten call goes with it; much more often than by chance in these seconds."""
@@ -126,11 +127,11 @@ def _closed_name(
     legs = [(contract, -qty) for node in chosen for contract, qty in node.legs]
     if len(legs) == 1:
         contract, qty = legs[0]
-        return SINGLE_NAMES.get((terms[contract].kind, qty > 0), "UNCLASSIFIED"), rivals
+        return SINGLE_NAMES.get((terms[contract].kind, qty > 0), UNCLASSIFIED), rivals
     match = name_of(legs, terms)
     if match is not None:
         return match.shape.id, rivals
-    return item.strategy_type or "CUSTOM_MULTI_LEG", ()
+    return item.strategy_type or CUSTOM_MULTI_LEG, ()
 
 
 def taken(items: Sequence[OpenStrategy], chosen: Sequence[Node]) -> Iterator[tuple[OpenStrategy, int, int]]:
@@ -175,7 +176,7 @@ def forced(nodes: Sequence[Node], found: Sequence[Reading], situation: Situation
         part = node.parts[0]
         items = opposed(part, holdings)
         kind = holdings.terms[part.contract].kind
-        name = SINGLE_NAMES.get((kind, part.sign < 0), "UNCLASSIFIED")
+        name = SINGLE_NAMES.get((kind, part.sign < 0), UNCLASSIFIED)
         weight = situation.starts[part.order] + logs.leg_out + _FORCED
         reduced = tuple(taken(items, [node]))
         yield Reading(node.mask, weight, "CLOSE", name, node.parts, (), reduced, items[0] if items else None)

@@ -67,6 +67,7 @@ def quantities_of(reading: Reading) -> dict[int, int]:
 
 
 def features_of(number: int, readings: Sequence[Reading], posterior: Sequence[float], method: str) -> Features:
+    """What the confidence of one of these readings depends on."""
     reading = readings[number]
     times = [part.at for part in reading.parts]
     places, legging = 0, bool(reading.joined)

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from apex_pipeline.domain.models import AssetClass, Broker, Instrument, OptionRight, Order, OrderStatus, Side, Trade
+from apex_pipeline.domain.models import AssetClass, Broker, Instrument, OptionRight, Order, OrderStatus, Side
 
 OPTIONS = frozenset({AssetClass.OPTION, AssetClass.FUTURE_OPTION})
 STOCKS = frozenset({AssetClass.STOCK, AssetClass.FUND})
@@ -202,9 +202,3 @@ def _order_leg(leg: Mapping[str, Any], instruments: Mapping[str, Instrument]) ->
 
 def _signed(side: Side, qty: Decimal) -> Decimal:
     return qty if side is Side.BUY else -qty
-
-
-def position_change(trade: Trade, instruments: Mapping[str, Instrument]) -> PositionChange:
-    """The change of position that a book entry (expiry, assignment, exercise) made."""
-    contract = _contract(trade.symbol, instruments, trade.underlying, trade.asset_class, trade.multiplier)
-    return PositionChange(trade.broker, trade.account_id, contract, _signed(trade.side, trade.qty), trade.executed_at)

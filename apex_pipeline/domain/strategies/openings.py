@@ -98,13 +98,13 @@ def _alone(node: Node, situation: Situation) -> Iterator[Reading]:
     term = situation.holdings.terms[part.contract]
     qty = abs(node.legs[0][1])
     name = SINGLE_NAMES.get((term.kind, part.sign > 0))
-    weight = situation.starts[part.order] + logs.size(max(1, qty // term.lot))
+    units = max(1, qty // term.lot)
+    weight = situation.starts[part.order] + logs.size(units)
     if len(node.parts) > 1:
         weight += logs.split + logs.span(2, node.parts[1].at - part.at)
     if name is None:
-        yield Reading(node.mask, weight + logs.contract, "OPEN", "UNCLASSIFIED", node.parts, node.parts)
+        yield Reading(node.mask, weight + logs.contract, "OPEN", UNCLASSIFIED, node.parts, node.parts)
         return
-    units = max(1, qty // term.lot)
     if name == "SHORT_CALL" and 0 < qty <= situation.free_stock:
         yield Reading(
             node.mask,

@@ -95,7 +95,7 @@ class Replay:
         quantities = [*(order.filled_qty for order in orders), *(change.qty for change in changes)]
         self.terms = Terms(quantities, self.orders)
         self._logs = logs
-        self._spots = day_prices(orders) | dict(spots or {})
+        self._spots = day_prices(self.orders) | dict(spots or {})
         self._corrections = corrected(orders, corrections)
         self._holdings = Holdings(self.terms.terms)
         self._changes = sorted(changes, key=_change_key, reverse=True)
@@ -222,7 +222,7 @@ class Replay:
         opened: set[tuple[int, int]] = set()
         for place, ticket in enumerate(run):
             key = ticket.contract, ticket.sign
-            able = left.get(key, self._holdings.closable(*key) if key not in left else 0)
+            able = left[key] if key in left else self._holdings.closable(*key)
             effect = self.orders[ticket.order].position_effect
             turns = able < ticket.filled and effect != "OPEN" and (ticket.contract, -ticket.sign) in opened
             if turns and not linked:

@@ -15,6 +15,7 @@ from apex_pipeline.domain.strategies.readings import (
     pace,
     when,
 )
+from apex_pipeline.domain.strategies.taxonomy import CUSTOM_MULTI_LEG
 
 _WAYS = 64
 """Ways of choosing equal orders for the legs of one roll that are looked at, the earliest first."""
@@ -115,7 +116,7 @@ def _resulting(
     if len(legs) == 1:
         return SINGLE_NAMES[terms[legs[0][0]].kind, legs[0][1] > 0]
     match = name_of(legs, terms, situation.spot)
-    return match.shape.id if match else "CUSTOM_MULTI_LEG"
+    return match.shape.id if match else CUSTOM_MULTI_LEG
 
 
 def rolled(reading: Reading, terms: Sequence[Term]) -> str:

@@ -1,4 +1,4 @@
-"""Why a group was read as it was, in figures and in one sentence."""
+"""Why a group was read as it was, in figures; the sentence is `cards`'."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta

@@ -41,9 +41,8 @@ class Terms:
         self.terms: list[Term] = []
         self.scale = 10 ** max((_places(qty) for qty in quantities if qty is not None), default=0)
         self._numbers: dict[str, int] = {}
-        self._lot = next(
-            (int(order.multiplier) for order in orders if _is_stock_option(order) and order.multiplier), 100
-        )
+        options = (order for order in orders if order.asset_class is AssetClass.OPTION and order.multiplier)
+        self._lot = next((int(order.multiplier or 0) for order in options), 100)
 
     def number(self, contract: Contract) -> int:
         """The contract's number, a new one where it was not met before."""
@@ -146,16 +145,12 @@ def _links(orders: Sequence[ClassifiableOrder], corrections: Mapping[str, Correc
 
 
 def day_prices(orders: Iterable[ClassifiableOrder]) -> dict[int, float]:
-    """The first price of the underlying itself that was traded each day, by day number."""
+    """The first price of the underlying itself that was traded each day, by day number; orders in time order."""
     found: dict[int, float] = {}
-    for order in sorted(orders, key=lambda order: order.sort_key):
+    for order in orders:
         if order.asset_class in STOCKS and order.avg_price is not None and order.side in (Side.BUY, Side.SELL):
             found.setdefault(order.trade_date.toordinal(), float(order.avg_price))
     return found
-
-
-def _is_stock_option(order: ClassifiableOrder) -> bool:
-    return order.asset_class is AssetClass.OPTION
 
 
 def _places(value: Decimal) -> int:
