@@ -7,6 +7,7 @@ domain             pure rules: models, instruments, strategies, reconciliation
 reference          what is known beside the brokers: the days of exchanges
 brokers | store    the only rooms that know a broker's words | SQL
 reports | extraction   tables for people | fetching and storing what a broker tells
+diagnosis              which breaks follow from which, proven in rehearsals
 pipeline           the story: ingest, normalize, classify, reconcile, report
 live               what an engine or a script imports
 orchestration      the only room that knows Dagster

@@ -10,20 +10,41 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from apex_pipeline.brokers.contract import Acquire, BrokerPort
+from apex_pipeline.brokers.registry import normalizing_ports
+from apex_pipeline.diagnosis import Days, Diagnosis
+from apex_pipeline.domain.checks import CHECKS, CheckName
+from apex_pipeline.domain.explanations import Ages, explained_by_rule, followed
 from apex_pipeline.domain.lifecycle import endings
-from apex_pipeline.domain.reconciliation import CHECKS, CheckName, Finding, reconcile
+from apex_pipeline.domain.models import Broker
+from apex_pipeline.domain.reconciliation import (
+    Break,
+    BreakState,
+    Compared,
+    Explanation,
+    Finding,
+    Known,
+    changes,
+    is_news,
+    reconcile,
+)
 from apex_pipeline.domain.records import Account, Ask, Call, LoadScope
 from apex_pipeline.domain.strategies.classify import classify
 from apex_pipeline.domain.strategies.telling import tell
 from apex_pipeline.extraction import Extraction, Ingested, Observe, askable, done_before, missing_days
 from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.repositories.breaks import BreakRepository
 from apex_pipeline.store.repositories.chains import ChainRepository
 from apex_pipeline.store.repositories.endings import EndingRepository
-from apex_pipeline.store.repositories.ledger import BreakRepository, Day, NormalizeRepository
+from apex_pipeline.store.repositories.ledger import Day, NormalizeRepository
 from apex_pipeline.store.repositories.loads import LoadRepository
 from apex_pipeline.store.repositories.matching import MatchRepository
+from apex_pipeline.store.repositories.rehearsing import RehearsalRepository
 from apex_pipeline.store.repositories.strategies import StrategyRepository
 from apex_pipeline.store.repositories.valuing import ValueRepository
+
+SEALED = CheckName.STORED_ROWS_ARE_WHAT_THEIR_RECORDS_MAKE
+FRESH = CheckName.THE_NEWEST_DATA_IS_FRESH
+"""The check that only says something of a run that reaches the newest day."""
 
 DAYS_PER_TRANSACTION = 45
 """Days normalized in one transaction: few enough to keep memory flat, enough to make round trips rare."""
@@ -34,11 +55,17 @@ def silent(_what: str, _done: int, _total: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Reconciled:
-    """Findings and compared subjects of one check, by day; and the break rows that changed."""
+class Checked:
+    """What every check found and compared."""
 
-    findings: dict[CheckName, dict[date, list[Finding]]]
-    subjects: dict[CheckName, dict[date, int]]
+    findings: dict[CheckName, list[Finding]]
+    compared: list[Compared]
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled(Checked):
+    """The same, and the break rows that changed."""
+
     breaks: Merged
 
 
@@ -150,30 +177,91 @@ def tell_strategies(db: Database, observe: Observe = silent) -> dict[str, Merged
     return total
 
 
-def reconcile_days(db: Database, from_date: date, to_date: date, observe: Observe = silent) -> Reconciled:
-    """Run every check over the asked and the changed days and update the breaks."""
+def reconcile_days(
+    db: Database, from_date: date, to_date: date, observe: Observe = silent, made_by: str = "pipeline"
+) -> Reconciled:
+    """Run every check over the asked and the changed days, find what follows from what, and update the breaks."""
     repository = BreakRepository(db)
-    findings: dict[CheckName, list[Finding]] = {}
-    subjects: dict[CheckName, dict[date, int]] = {}
     with db.lock("apex:reconcile"):
         from_date, to_date = repository.dirty_span(from_date, to_date)
-        for number, check in enumerate(CHECKS):
-            observe(f"checking {check.value.replace('_', ' ')}", number, len(CHECKS))
-            findings[check] = repository.findings(check, from_date, to_date)
-            subjects[check] = repository.subjects(check, from_date, to_date)
+        run_id = repository.begin(from_date, to_date, made_by)
+        told = _checked(repository, from_date, to_date, observe)
+        diagnosis = Diagnosis(db, write_again, follow_again, (from_date, to_date))
+        told.findings[SEALED] = diagnosis.name_rows(told.findings[SEALED])
+        found = [finding for some in told.findings.values() for finding in some]
         existing = repository.existing(from_date, to_date)
-        found = [finding for some in findings.values() for finding in some]
-        rows = reconcile(existing, found, lambda _check, _day: True, datetime.now(UTC))
-        breaks = repository.save(rows, from_date, to_date)
-    return Reconciled({check: _by_day(some) for check, some in findings.items()}, subjects, breaks)
+        now = datetime.now(UTC)
+        ages = Ages(repository.sessions(min(_days_of(found), default=now.date()), now.date()))
+        explanations = _explained(diagnosis, found, existing, repository.open_causes(from_date, to_date))
+        known = Known(explanations, repository.worths(found), ages.age)
+        reaches = repository.reaches_newest(to_date)
+        rows = reconcile(existing, found, lambda check, _day: reaches or check != FRESH.value, now, known)
+        steps = changes(existing, rows, f"run {run_id} of {made_by}", now, run_id)
+        breaks = repository.save(run_id, (from_date, to_date), rows, steps, told.compared)
+    return Reconciled(told.findings, told.compared, breaks)
 
 
-def _by_day(findings: Sequence[Finding]) -> dict[date, list[Finding]]:
-    days: dict[date, list[Finding]] = {}
-    for finding in findings:
-        if finding.business_date is not None:
-            days.setdefault(finding.business_date, []).append(finding)
-    return days
+def _checked(repository: BreakRepository, from_date: date, to_date: date, observe: Observe) -> Checked:
+    findings: dict[CheckName, list[Finding]] = {}
+    compared: list[Compared] = []
+    for number, check in enumerate(CHECKS):
+        observe(f"checking {check.value.replace('_', ' ')}", number, len(CHECKS))
+        findings[check] = repository.findings(check, from_date, to_date)
+        compared += repository.compared(check, from_date, to_date)
+    return Checked(findings, compared)
+
+
+def _explained(
+    diagnosis: Diagnosis, found: Sequence[Finding], existing: Sequence[Break], earlier: Sequence[Break]
+) -> dict[str, Explanation]:
+    """What rules and proofs explain, by the uid of the break. What was found before just so is not proven again."""
+    by_rule = explained_by_rule(found)
+    others = [one for one in found if one.break_uid not in by_rule]
+    if is_news(others, existing):
+        proven = diagnosis.causes(others, earlier)
+    else:
+        proven = {row.break_uid: tuple(row.follows) for row in existing if row.follows}
+    return by_rule | {uid: followed(causes) for uid, causes in proven.items()}
+
+
+def mend(db: Database, breaks: Sequence[Break]) -> int:
+    """Have the stages write the account-days anew whose stored rows these open breaks are about; returns how many."""
+    days: dict[Broker, set[Day]] = {}
+    for row in breaks:
+        is_changed = row.check_name == SEALED and row.state is BreakState.OPEN
+        if is_changed and row.broker and row.account_id and row.business_date:
+            days.setdefault(row.broker, set()).add((row.account_id, row.business_date))
+    if days:
+        write_again(db, days)
+    return sum(map(len, days.values()))
+
+
+def write_again(db: Database, days: Days) -> None:
+    """Write the normalized rows of these account-days and everything that follows from them anew."""
+    for port in normalizing_ports():
+        if some := days.get(port.name):
+            NormalizeRepository(db, port.name).rewrite(sorted(some), port.normalize)
+    RehearsalRepository(db).forget_movements([account for some in days.values() for account, _ in some])
+    follow_again(db, days)
+
+
+def follow_again(db: Database, days: Days) -> None:
+    """Compute everything that follows from the normalized rows of these account-days anew."""
+    rehearsal = RehearsalRepository(db)
+    rehearsal.mark(days)  # how options ended is made of marked days, and marks others
+    for port in normalizing_ports():
+        if port.name in days:
+            end_options(db, port)
+    rehearsal.mark(days)
+    nothing = date.max, date.min
+    classify_strategies(db, *nothing)
+    match_lots(db, *nothing)
+    value_accounts(db, *nothing)
+    tell_strategies(db)
+
+
+def _days_of(findings: Sequence[Finding]) -> list[date]:
+    return [one.business_date for one in findings if one.business_date]
 
 
 def _parts(days: Sequence[Day]) -> list[list[Day]]:

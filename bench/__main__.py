@@ -1,4 +1,4 @@
-"""`python -m bench [full | strategies …]`: plans, statements, strategies, the ledger, whole loads at real limits."""
+"""`python -m bench [full | strategies … | reconciliation …]`: plans, statements, strategies, ledger, checks, loads."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from apex_pipeline.store.create import ensure_database
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.embedded import EmbeddedServer
 from apex_pipeline.store.migrate import MigrationRunner
-from bench import flex, ledger, plans, strategies
+from bench import flex, ledger, plans, reconciliation, strategies
 
 SIZES, FULL_SIZES = (500, 5_000), (500, 5_000, 50_000)
 INTERFACES = {"2221": "orders", "2222": "deals", "2225": "fees"}
@@ -29,6 +29,9 @@ def main() -> None:
     """Print all parts as Markdown."""
     if sys.argv[1:2] == ["strategies"]:
         strategies.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["reconciliation"]:
+        reconciliation.main(sys.argv[2:])
         return
     full = sys.argv[1:] == ["full"]
     today = datetime.now(UTC).date()
@@ -43,6 +46,7 @@ def main() -> None:
         print("## Statements\n\n" + flex.table(home) + "\n", flush=True)
         with EmbeddedServer(home / "pg") as server:
             print("## The ledger\n\n" + ledger.table(server.url("postgres")) + "\n", flush=True)
+            print("## Reconciliation\n\n" + reconciliation.tables(server.url("postgres"), home) + "\n", flush=True)
             print("## Loads\n\n" + "\n".join(HEAD), flush=True)
             for orders in FULL_SIZES if full else SIZES:
                 first, again = loaded(orders, server.url("postgres"), home)

@@ -19,6 +19,7 @@ from apex_pipeline.cli.console import DONE, errors_in_one_line, line, out, say, 
 from apex_pipeline.cli.simulate import Service
 from apex_pipeline.cli.simulate import simulate as run_simulator
 from apex_pipeline.cli.strategy_verbs import strategies
+from apex_pipeline.domain.reconciliation import BreakState
 from apex_pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -218,6 +219,60 @@ def status(as_json: Json = False, debug: Debug = False) -> None:
             out.print_json(json.dumps(told, default=str))
         else:
             tell_status(told, found.settings.display_timezone)
+
+
+@app.command()
+def reconcile(
+    *,
+    from_date: Day = None,
+    to_date: Day = None,
+    mend: Annotated[bool, typer.Option("--mend", help="Write again what was changed beside the pipeline.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Run every check over these days, by default all that is loaded, and print the report; 1 if an error is open."""
+    from apex_pipeline.cli.opening import opened
+    from apex_pipeline.cli.reconcile import reconcile as run_checks
+
+    with errors_in_one_line(debug=debug):
+        dates = _day("--from-date", from_date), _day("--to-date", to_date)
+        with opened(settings.load(), writing=True) as found:
+            code = run_checks(found, *dates, as_json=as_json, again=mend)
+    raise typer.Exit(code)
+
+
+@app.command()
+def breaks(
+    *,
+    state: Annotated[list[BreakState] | None, typer.Option(help="Default: those that are not closed.")] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(metavar="UID", help="Show what is known of a break; with --reason, account for it."),
+    ] = None,
+    accept: Annotated[str | None, typer.Option(metavar="UID", help="Sign a break off; needs --reason.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why, for whoever reads it later.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Last day of an acceptance.")] = None,
+    made_by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Default: the user.")] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the breaks, offenders first; explain one, or accept one with a reason and a last day."""
+    from apex_pipeline.cli import reconcile as review
+    from apex_pipeline.cli.opening import opened
+
+    with errors_in_one_line(debug=debug):
+        last = _day("--until", until)
+        if explain and accept:
+            raise ConfigError("--explain and --accept exclude each other")
+        with opened(settings.load(), writing=bool(accept or (explain and reason))) as found:
+            if accept:
+                review.accept_break(found, accept, reason or "", last, made_by)
+            elif explain and reason:
+                review.explain_break(found, explain, reason, made_by)
+            elif explain:
+                review.tell_break(found, explain)
+            else:
+                review.list_breaks(found, state or review.STANDING, as_json=as_json)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from apex_pipeline.brokers.futu.simulator import OpenDSimulator
+from apex_pipeline.brokers.futu.simulator_wire import HISTORY_FILLS
 from apex_pipeline.brokers.ib.simulator import FlexSimulator
 from apex_pipeline.brokers.scenario import Scenario, Truth, truth
 from apex_pipeline.brokers.scenario_generator import generate
@@ -26,6 +27,9 @@ TOKEN, QUERY = "demo-token", "1"  # the simulator's own
 SPEED = 100
 """The simulators' limits and pauses pass so many times faster than the real ones."""
 BROKERS = ("futu", "ib")
+LOST_DEALS = 3
+"""Deals that Futu never tells, one in each of its first answers, when faults are asked for."""
+
 NOTHING = Decimal(0)
 
 
@@ -85,7 +89,9 @@ def simulated(scenario: Scenario, configured: Settings, wish: DemoWish) -> Gener
     faults = {"malformed_row"} if wish.with_faults else set[str]()
     futu = OpenDSimulator(scenario, time_scale=SPEED)
     if wish.with_faults:
-        futu.faults.add("lost_rows")
+        futu.faults.add("lost_row")
+        futu.fault_protocols.intersection_update({HISTORY_FILLS})
+        futu.fault_times["lost_row"] = LOST_DEALS
     with FlexSimulator(scenario, TOKEN, QUERY, time_scale=SPEED, faults=faults) as flex, _started(futu):
         yield replace(
             configured,

@@ -1,7 +1,7 @@
 """The life of a break: one row per disagreement, the same row however often it is found.
 
-Here belong the identity of a break, what a check hands over, and the rule by which one run of checks
-changes the rows of the runs before. The checks themselves are queries and live in the store.
+Here belong the identity of a break, what a check hands over, and the rule by which one run of checks changes the rows
+of the runs before. What explains a break without a person is in `explanations`; the checks are queries in the store.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,18 +12,35 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
+from apex_pipeline.domain.business_days import business_days
+from apex_pipeline.domain.checks import CHECKS, CheckName, Severity
 from apex_pipeline.domain.models import Broker
 
 NOTES = "notes"
 """The key of `evidence` that belongs to the break's history and outlives what one run finds."""
 
-_EPOCH_MONDAY = date(1970, 1, 5)
+SET_RIGHT = "set_right"
+"""The key of `evidence` with the changes of rows that would make both sides agree; nothing is ever stored from it."""
 
+AGREEMENT = "AGREEMENT"
+"""Who closes a break whose sides agree again."""
 
-class Severity(StrEnum):
-    ERROR = "ERROR"
-    WARN = "WARN"
-    INFO = "INFO"
+TIMING = "TIMING"
+"""The cause of a break that time alone should mend."""
+
+TIMING_BUDGET_BD = 1
+"""Business days after which what is only a matter of time is an error: a trade or a position is due on T+1, a cash
+settlement a day after its own."""
+
+FEE_BUDGET_BD = 2
+"""The same of a fee, which is due on T+2."""
+
+SMALLEST_MATERIAL = Decimal("1.00")
+MATERIAL_PART = Decimal("0.000001")
+"""A break is material from one unit of the base currency on, and in a large account from a millionth of its value."""
+
+ACCEPTED_FOR = timedelta(days=90)
+"""How long an acceptance holds that names no last day."""
 
 
 class BreakState(StrEnum):
@@ -33,213 +50,6 @@ class BreakState(StrEnum):
     EXPLAINED = "EXPLAINED"
     ACCEPTED = "ACCEPTED"
     CLOSED = "CLOSED"
-
-
-class CheckName(StrEnum):
-    """The sentence that a check proves; also the name of the Dagster check."""
-
-    ORDER_FILLED_QUANTITY_IS_THE_SUM_OF_ITS_TRADES = "order_filled_quantity_is_the_sum_of_its_trades"
-    EVERY_FILLED_ORDER_HAS_ITS_FEES = "every_filled_order_has_its_fees"
-    RAW_IS_NORMALIZED_PLUS_QUARANTINED = "raw_is_normalized_plus_quarantined"
-    EVERY_ORDER_IS_TOLD_BY_ITS_BROKER = "every_order_is_told_by_its_broker"
-    FEES_OF_ORDERS_ARE_ALLOCATED_TO_THEIR_TRADES = "fees_of_orders_are_allocated_to_their_trades"
-    COVERED_DAYS_HOLD_WHAT_THE_BROKER_SAYS = "covered_days_hold_what_the_broker_says"
-    EVERY_WORD_OF_THE_BROKER_IS_KNOWN = "every_word_of_the_broker_is_known"
-    EVERY_PROVISIONAL_TRADE_IS_CONFIRMED = "every_provisional_trade_is_confirmed"
-    THE_QUERY_TELLS_WHAT_IS_NEEDED = "the_query_tells_what_is_needed"
-    POSITIONS_EQUAL_THE_BROKERS = "positions_equal_the_brokers"
-    OPEN_LOTS_EQUAL_THE_BROKERS = "open_lots_equal_the_brokers"
-    NO_OPTION_OUTLIVES_ITS_EXPIRY = "no_option_outlives_its_expiry"
-    EVERY_DELIVERY_HAS_BOTH_LEGS = "every_delivery_has_both_legs"
-    EVERY_MOVEMENT_HAS_A_RULE = "every_movement_has_a_rule"
-    REALIZED_PNL_EQUALS_THE_BROKERS = "realized_pnl_equals_the_brokers"
-    NAV_BRIDGE_CLOSES = "nav_bridge_closes"
-    ENDING_CASH_EQUALS_THE_CASH_REPORT = "ending_cash_equals_the_cash_report"
-    THE_BALANCE_OF_FUNDS_RUNS = "the_balance_of_funds_runs"
-    CASH_FLOW_EQUALS_TRADES_AND_FEES = "cash_flow_equals_trades_and_fees"
-    SETTLEMENT_DATES_EQUAL_THE_BROKERS = "settlement_dates_equal_the_brokers"
-    TIME_WEIGHTED_RETURN_EQUALS_THE_BROKERS = "time_weighted_return_equals_the_brokers"
-    PROFIT_OF_CHAINS_EQUALS_THE_LEDGER = "profit_of_chains_equals_the_ledger"
-    EVERY_FILLED_ORDER_BELONGS_TO_A_STRATEGY = "every_filled_order_belongs_to_a_strategy"
-    EVERY_POSITION_BELONGS_TO_STRATEGIES = "every_position_belongs_to_strategies"
-    CONFIDENCE_DOES_NOT_DRIFT = "confidence_does_not_drift"
-    OUR_READING_AGREES_WITH_THE_BROKERS_LABEL = "our_reading_agrees_with_the_brokers_label"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A check in words. `check_id` is its number in the catalogue of checks (A coverage, B orders and fees,
-    C positions and lots, D profit, cash and value, E strategies)."""
-
-    name: CheckName
-    check_id: str
-    severity: Severity
-    description: str
-
-
-CHECKS: Mapping[CheckName, Check] = {
-    check.name: check
-    for check in (
-        Check(
-            CheckName.ORDER_FILLED_QUANTITY_IS_THE_SUM_OF_ITS_TRADES,
-            "B01",
-            Severity.ERROR,
-            "The filled quantity of every order equals the sum of its effective trades, leg by leg for a combination.",
-        ),
-        Check(
-            CheckName.EVERY_FILLED_ORDER_HAS_ITS_FEES,
-            "B05",
-            Severity.ERROR,
-            "Every order with a fill has at least one fee record; a fee of zero is a record, absence is not.",
-        ),
-        Check(
-            CheckName.RAW_IS_NORMALIZED_PLUS_QUARANTINED,
-            "A09",
-            Severity.ERROR,
-            "Every raw record of a day became a normalized row or stands in quarantine.",
-        ),
-        Check(
-            CheckName.EVERY_ORDER_IS_TOLD_BY_ITS_BROKER,
-            "B03",
-            Severity.WARN,
-            "No order had to be rebuilt from its trades because the broker never told it.",
-        ),
-        Check(
-            CheckName.FEES_OF_ORDERS_ARE_ALLOCATED_TO_THEIR_TRADES,
-            "B07",
-            Severity.ERROR,
-            "The parts of a fee that the trades of its order bear sum to the fee exactly.",
-        ),
-        Check(
-            CheckName.COVERED_DAYS_HOLD_WHAT_THE_BROKER_SAYS,
-            "A03",
-            Severity.ERROR,
-            "No covered day holds fewer trades or orders than the broker itself says there are.",
-        ),
-        Check(
-            CheckName.EVERY_WORD_OF_THE_BROKER_IS_KNOWN,
-            "A06",
-            Severity.WARN,
-            "No record holds a field, an enumeration's value or a title that no rule knows; such records load as told.",
-        ),
-        Check(
-            CheckName.EVERY_PROVISIONAL_TRADE_IS_CONFIRMED,
-            "B13",
-            Severity.ERROR,
-            "Every execution that TWS or a trade confirmation told stands in a statement within two business days.",
-        ),
-        Check(
-            CheckName.THE_QUERY_TELLS_WHAT_IS_NEEDED,
-            "A05",
-            Severity.WARN,
-            "The newest statement of every account holds all sections and fields that something is computed from.",
-        ),
-        Check(
-            CheckName.POSITIONS_EQUAL_THE_BROKERS,
-            "C02",
-            Severity.ERROR,
-            "Every position that the known movements make equals the broker's snapshot of it, and the other way round.",
-        ),
-        Check(
-            CheckName.OPEN_LOTS_EQUAL_THE_BROKERS,
-            "C03",
-            Severity.ERROR,
-            "Open lots equal Interactive Brokers' in quantity and cost by moment of opening, or as a whole position.",
-        ),
-        Check(
-            CheckName.NO_OPTION_OUTLIVES_ITS_EXPIRY,
-            "C05",
-            Severity.ERROR,
-            "No option is still held on the weekday after its expiry.",
-        ),
-        Check(
-            CheckName.EVERY_DELIVERY_HAS_BOTH_LEGS,
-            "C06",
-            Severity.ERROR,
-            "Every exercised or assigned option that was not settled in cash moved its shares at the strike.",
-        ),
-        Check(
-            CheckName.EVERY_MOVEMENT_HAS_A_RULE,
-            "C08",
-            Severity.ERROR,
-            "No corporate action or transfer stopped the ledger of an instrument because no rule covers it.",
-        ),
-        Check(
-            CheckName.REALIZED_PNL_EQUALS_THE_BROKERS,
-            "D01",
-            Severity.ERROR,
-            "What every trade realized equals Interactive Brokers' figure to the cent, where the basis is known.",
-        ),
-        Check(
-            CheckName.NAV_BRIDGE_CLOSES,
-            "D08",
-            Severity.ERROR,
-            "In every statement the starting value and all that changed it make the ending value.",
-        ),
-        Check(
-            CheckName.ENDING_CASH_EQUALS_THE_CASH_REPORT,
-            "D05",
-            Severity.ERROR,
-            "Of every cash report, starting cash and our entries of its days make its ending cash, "
-            "and nothing is missing between two reports.",
-        ),
-        Check(
-            CheckName.THE_BALANCE_OF_FUNDS_RUNS,
-            "D06",
-            Severity.ERROR,
-            "The lines of every statement of funds lead from its first balance to its last, "
-            "and each transaction is in our ledger with the same amounts.",
-        ),
-        Check(
-            CheckName.CASH_FLOW_EQUALS_TRADES_AND_FEES,
-            "D07",
-            Severity.ERROR,
-            "What Futu booked for trades and fees on a day is what our trades and fees of that day make.",
-        ),
-        Check(
-            CheckName.SETTLEMENT_DATES_EQUAL_THE_BROKERS,
-            "D10",
-            Severity.ERROR,
-            "Every trade settles on the day that its broker told, where it told one and a rule of ours covers it.",
-        ),
-        Check(
-            CheckName.TIME_WEIGHTED_RETURN_EQUALS_THE_BROKERS,
-            "D14",
-            Severity.WARN,
-            "Our time-weighted return of a statement's days is the broker's, within a basis point a day.",
-        ),
-        Check(
-            CheckName.PROFIT_OF_CHAINS_EQUALS_THE_LEDGER,
-            "D15",
-            Severity.ERROR,
-            "What the chains of strategies gained and what belongs to none is together what the ledger realized.",
-        ),
-        Check(
-            CheckName.EVERY_FILLED_ORDER_BELONGS_TO_A_STRATEGY,
-            "E01",
-            Severity.ERROR,
-            "What was filled of every order is spread over strategies, all of it and no more.",
-        ),
-        Check(
-            CheckName.EVERY_POSITION_BELONGS_TO_STRATEGIES,
-            "E02",
-            Severity.ERROR,
-            "What the open strategies hold of a contract adds up to our position in it.",
-        ),
-        Check(
-            CheckName.CONFIDENCE_DOES_NOT_DRIFT,
-            "E03",
-            Severity.WARN,
-            "The mean confidence of an account's groups of a day is that of the 90 days before, but for chance.",
-        ),
-        Check(
-            CheckName.OUR_READING_AGREES_WITH_THE_BROKERS_LABEL,
-            "E04",
-            Severity.WARN,
-            "No combination was read as a type that Futu's own name of it rules out.",
-        ),
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,14 +73,25 @@ class Finding:
     cause: str | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    @property
+    def break_uid(self) -> str:
+        """The identity of the break that this finding opens."""
+        return break_uid(self.check_name, self.broker, self.account_id, self.subject, self.business_date)
+
+    @property
+    def delta(self) -> Decimal | None:
+        """Actual minus expected, None when either is unknown."""
+        return None if self.expected is None or self.actual is None else self.actual - self.expected
+
 
 @dataclass(frozen=True, slots=True)
 class Break:
     """One disagreement, a row of `recon_breaks`.
 
-    `delta` is actual minus expected, None when either is unknown. `age_bd` counts weekdays after
-    `business_date` up to the day of the last change (UTC), None without a business date.
-    `last_seen_at` is when the row last told something new: see `reconcile`.
+    `delta` is actual minus expected, None when either is unknown; `delta_base` the same in the account's base currency.
+    `age_bd` counts business days after `business_date` up to the day of the last change (UTC), None without a business
+    date. `last_seen_at` is when the row last told something new: see `reconcile`. `rule` names the rule that explains
+    it and `follows` the breaks that it follows from; an explanation without a rule is a person's.
     """
 
     break_uid: str
@@ -290,6 +111,100 @@ class Break:
     last_seen_at: datetime
     age_bd: int | None
     evidence: dict[str, Any]
+    delta_base: Decimal | None = None
+    is_material: bool = True
+    explained_amount: Decimal | None = None
+    rule: str | None = None
+    follows: Sequence[str] = field(default_factory=list[str])
+    owner: str | None = None
+    note: str | None = None
+    accepted_until: date | None = None
+    closed_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakChange:
+    """One step in the life of a break, a row of `recon_changes`. `from_state` None: it was opened.
+
+    `changed_by` is the run of checks (`run_id`) or a person, `reason` the rule or what the person said.
+    """
+
+    change_uid: str
+    break_uid: str
+    changed_at: datetime
+    from_state: BreakState | None
+    to_state: BreakState
+    from_delta: Decimal | None
+    to_delta: Decimal | None
+    changed_by: str
+    reason: str | None = None
+    run_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How many things a check compared of an account on a day, a row of `recon_results`."""
+
+    check_name: CheckName
+    broker: str
+    account_id: str
+    business_date: date
+    compared: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciledDay:
+    """What was compared of an account on a day and what does not agree, a row of `reconciliation_report`.
+
+    `matched` counts what was compared and agrees; `opened` and `closed` the breaks that the last run opened and closed.
+    """
+
+    business_date: date
+    broker: str
+    account_id: str
+    checks: int
+    compared: int
+    matched: int
+    open_errors: int
+    open_warnings: int
+    explained: int
+    accepted: int
+    oldest_age_bd: int | None
+    opened: int
+    closed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What accounts for all of a break: the rule's name, and the breaks that it follows from if it is that."""
+
+    rule: str
+    follows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """A difference in the base currency of its account (None without a rate), and whether it is material."""
+
+    delta_base: Decimal | None
+    is_material: bool
+
+
+def _weekdays_old(finding: Finding, today: date) -> int | None:
+    return None if finding.business_date is None else business_days(finding.business_date, today)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the findings of a run beside themselves.
+
+    `age`: business days of a finding's exchange between its business date and a day. `explanations` and `worths` are
+    by the uid of the break.
+    """
+
+    explanations: Mapping[str, Explanation] = field(default_factory=dict[str, Explanation])
+    worths: Mapping[str, Worth] = field(default_factory=dict[str, Worth])
+    age: Callable[[Finding, date], int | None] = _weekdays_old
 
 
 ScopeChecked = Callable[[str, date | None], bool]
@@ -305,98 +220,183 @@ def break_uid(
     return "B_" + sha256("\x1f".join(parts).encode()).hexdigest()[:24]
 
 
+NOTHING_KNOWN = Known()
+
+
 def reconcile(
-    existing: Sequence[Break], findings: Sequence[Finding], scope_checked: ScopeChecked, now: datetime
+    existing: Sequence[Break],
+    findings: Sequence[Finding],
+    scope_checked: ScopeChecked,
+    now: datetime,
+    known: Known = NOTHING_KNOWN,
 ) -> list[Break]:
     """Every break after this run, sorted by `break_uid`: the existing ones, changed or not, and the new ones.
 
-    A finding opens a break, or updates the one of the same identity; a break in scope without a finding
-    is CLOSED; a closed one that fails again is OPEN with its first sighting kept. EXPLAINED and ACCEPTED
-    hold for the very amount they were given for: another delta is OPEN again. A break outside the scope
-    is left alone.
+    A finding opens a break, or updates the one of the same identity; a break in scope without a finding is CLOSED; a
+    closed one that fails again is OPEN with its first sighting kept. A rule's explanation holds as long as the rule
+    gives it; a person's, and an acceptance, hold for the very amount that they were given for, an acceptance to its
+    last day: after that the break is OPEN again. A break outside the scope is left alone.
 
-    `last_seen_at` moves only when something else of the row changed (a value, the state, the age in
-    business days), so a second run over the same data returns equal rows and writes nothing.
-    `now` is an aware UTC instant. Two findings of one identity in one run raise ValueError.
+    `last_seen_at` moves only when something else of the row changed (a value, the state, the age in business days), so
+    a second run over the same data returns equal rows and writes nothing. `now` is an aware UTC instant. Two findings
+    of one identity in one run raise ValueError.
     """
     if now.tzinfo is None:
         raise ValueError("reconcile needs an aware instant: pass datetime.now(UTC)")
-    known = {row.break_uid: row for row in existing}
+    rows = {row.break_uid: row for row in existing}
     found = _by_uid(findings)
-    after = [_updated(known.get(uid), uid, finding, now) for uid, finding in found.items()]
-    for uid, row in known.items():
+    after = [_updated(rows.get(uid), uid, finding, now, known) for uid, finding in found.items()]
+    for uid, row in rows.items():
         if uid not in found:
             after.append(_agreed(row, now) if scope_checked(row.check_name, row.business_date) else row)
     return sorted(after, key=lambda row: row.break_uid)
 
 
-def accept(row: Break, reason: str, now: datetime) -> Break:
-    """The break signed off by a person for exactly its present amount; ValueError without a reason."""
-    if not reason.strip():
-        raise ValueError("accepting a break needs a reason: pass --reason TEXT")
+def changes(
+    before: Iterable[Break], after: Iterable[Break], changed_by: str, now: datetime, run_id: int | None = None
+) -> list[BreakChange]:
+    """The steps from the rows before to those after, in the order of `break_uid`; none where state and amount stay."""
+    old = {row.break_uid: row for row in before}
+    steps: list[BreakChange] = []
+    for row in sorted(after, key=lambda row: row.break_uid):
+        was = old.get(row.break_uid)
+        if was is None or (was.state, was.delta) != (row.state, row.delta):
+            states = was.state if was else None, row.state
+            deltas = was.delta if was else None, row.delta
+            uid = "C_" + sha256(f"{row.break_uid}\x1f{now.isoformat()}".encode()).hexdigest()[:24]
+            steps.append(
+                BreakChange(uid, row.break_uid, now, *states, *deltas, changed_by, row.rule or row.note, run_id)
+            )
+    return steps
+
+
+def accept(row: Break, reason: str, now: datetime, until: date | None = None, by: str | None = None) -> Break:
+    """The break signed off by a person for exactly its present amount, to a last day (in 90 days if none is named).
+
+    ValueError without a reason, for a break that is closed, and for a last day that is past.
+    """
+    _require_reason(row, reason, "accepting")
+    today = now.astimezone(UTC).date()
+    until = until or today + ACCEPTED_FOR
+    if until < today:
+        raise ValueError(f"the acceptance would have ended on {until}: name a day to come with --until")
     notes = {**row.evidence.get(NOTES, {}), "accepted": reason.strip(), "accepted_at": now.astimezone(UTC).isoformat()}
-    return replace(row, state=BreakState.ACCEPTED, last_seen_at=now, evidence={**row.evidence, NOTES: notes})
+    signed = replace(row, owner=by or row.owner, note=reason.strip(), accepted_until=until, rule=None, follows=[])
+    return replace(
+        signed, state=BreakState.ACCEPTED, last_seen_at=now, evidence={**row.evidence, NOTES: notes}, closed_by=None
+    )
 
 
-def business_days(start: date, end: date) -> int:
-    """Weekdays after `start` up to and including `end`; 0 when `end` is not later. Holidays count as weekdays."""
-    return max(0, _weekdays_through(end) - _weekdays_through(start))
+def explain(row: Break, reason: str, now: datetime, by: str | None = None) -> Break:
+    """The break accounted for by a person, all of its present amount; ValueError as of `accept`."""
+    _require_reason(row, reason, "explaining")
+    notes = {**row.evidence.get(NOTES, {}), "explained": reason.strip()}
+    told = replace(row, owner=by or row.owner, note=reason.strip(), rule=None, follows=[], explained_amount=row.delta)
+    return replace(told, state=BreakState.EXPLAINED, last_seen_at=now, evidence={**row.evidence, NOTES: notes})
 
 
-def _weekdays_through(day: date) -> int:
-    """Weekdays since an arbitrary Monday, `day` included."""
-    weeks, weekday = divmod((day - _EPOCH_MONDAY) // timedelta(days=1), 7)
-    return weeks * 5 + min(weekday + 1, 5)
+def _require_reason(row: Break, reason: str, doing: str) -> None:
+    if not reason.strip():
+        raise ValueError(f"{doing} a break needs a reason: pass --reason TEXT")
+    if row.state is BreakState.CLOSED:
+        raise ValueError(f"{row.break_uid} is closed: both sides agree")
+
+
+def is_news(findings: Sequence[Finding], existing: Sequence[Break]) -> bool:
+    """Whether any finding is new or has another amount, or a break follows from one that is gone."""
+    open_rows = {row.break_uid: row for row in existing if row.state is not BreakState.CLOSED}
+    found = {one.break_uid for one in findings}
+    for one in findings:
+        row = open_rows.get(one.break_uid)
+        if row is None or not _same_amount(row, one):
+            return True
+        if any(uid in open_rows and uid not in found for uid in row.follows):
+            return True
+    return False
+
+
+def worth(delta: Decimal | None, rate: Decimal | None, net_value: Decimal | None) -> Worth:
+    """A difference in base currency at `rate`, and whether it is material beside the net value of its account.
+
+    What is not money has no rate and is material. Without a rate money is judged by its own currency.
+    """
+    if delta is None:
+        return Worth(None, is_material=True)
+    in_base = None if rate is None else delta * rate
+    least = max(SMALLEST_MATERIAL, abs(net_value or Decimal(0)) * MATERIAL_PART)
+    return Worth(in_base, is_material=abs(delta if in_base is None else in_base) >= least)
 
 
 def _by_uid(findings: Iterable[Finding]) -> dict[str, Finding]:
     found: dict[str, Finding] = {}
     for finding in findings:
-        uid = break_uid(finding.check_name, finding.broker, finding.account_id, finding.subject, finding.business_date)
+        uid = finding.break_uid
         if uid in found:
             raise ValueError(f"check {finding.check_name} reported {finding.subject} twice: make its subject unique")
         found[uid] = finding
     return found
 
 
-def _updated(row: Break | None, uid: str, finding: Finding, now: datetime) -> Break:
+def _updated(row: Break | None, uid: str, finding: Finding, now: datetime, known: Known) -> Break:
     """The break that `finding` leaves behind; `row` itself when it says nothing new."""
-    first_seen_at = row.first_seen_at if row else now
+    age = known.age(finding, now.astimezone(UTC).date())
+    value = known.worths.get(uid, Worth(None, is_material=True))
+    told = known.explanations.get(uid)
+    state = _state_after(row, finding, told, now.astimezone(UTC).date())
+    stands = row is not None and state is row.state and told is None  # what a person said of it goes on
     fresh = Break(
         break_uid=uid,
         check_name=str(finding.check_name),
-        severity=finding.severity,
+        severity=_severity(finding, age, told),
         broker=finding.broker,
         account_id=finding.account_id,
         subject=finding.subject,
         business_date=finding.business_date,
         expected=finding.expected,
         actual=finding.actual,
-        delta=_delta(finding),
+        delta=finding.delta,
         currency=finding.currency,
-        state=_state_after(row, finding),
+        state=state,
         cause=finding.cause or (row.cause if row else None),
-        first_seen_at=first_seen_at,
+        first_seen_at=row.first_seen_at if row else now,
         last_seen_at=row.last_seen_at if row else now,
-        age_bd=_age(finding.business_date, now),
+        age_bd=age,
         evidence=_evidence_after(row, finding),
+        delta_base=value.delta_base,
+        is_material=value.is_material,
+        explained_amount=finding.delta if state is BreakState.EXPLAINED else None,
+        rule=told.rule if told and state is BreakState.EXPLAINED else None,
+        follows=list(told.follows) if told and state is BreakState.EXPLAINED else [],
+        owner=row.owner if row else None,
+        note=row.note if row and stands else None,
+        accepted_until=row.accepted_until if row and state is BreakState.ACCEPTED else None,
     )
     return fresh if fresh == row or row is None else replace(fresh, last_seen_at=now)
 
 
-def _delta(finding: Finding) -> Decimal | None:
-    if finding.expected is None or finding.actual is None:
-        return None
-    return finding.actual - finding.expected
+def _severity(finding: Finding, age: int | None, told: Explanation | None) -> Severity:
+    """As found; a matter of time is an error once its time is over."""
+    if finding.cause != TIMING or told or age is None or finding.severity is not Severity.WARN:
+        return finding.severity
+    is_fee = CHECKS[CheckName(finding.check_name)].table in ("fees_norm", "fees_raw_futu")
+    return Severity.ERROR if age > (FEE_BUDGET_BD if is_fee else TIMING_BUDGET_BD) else finding.severity
 
 
-def _state_after(row: Break | None, finding: Finding) -> BreakState:
-    if row is None or row.state is BreakState.CLOSED:
-        return BreakState.OPEN
-    same_amount = row.delta == _delta(finding)
+def _state_after(row: Break | None, finding: Finding, told: Explanation | None, today: date) -> BreakState:
+    is_same = row is not None and row.state is not BreakState.CLOSED and _same_amount(row, finding)
+    if row is not None and is_same and row.state is BreakState.ACCEPTED:
+        return row.state if row.accepted_until is None or today <= row.accepted_until else BreakState.OPEN
+    if told:
+        return BreakState.EXPLAINED
+    if row is not None and is_same and row.state is BreakState.EXPLAINED and row.rule is None:
+        return row.state
+    return BreakState.OPEN
+
+
+def _same_amount(row: Break, finding: Finding) -> bool:
     if row.delta is None:
-        same_amount = (row.expected, row.actual) == (finding.expected, finding.actual)
-    return row.state if same_amount else BreakState.OPEN
+        return (row.expected, row.actual) == (finding.expected, finding.actual)
+    return row.delta == finding.delta
 
 
 def _evidence_after(row: Break | None, finding: Finding) -> dict[str, Any]:
@@ -409,11 +409,8 @@ def _evidence_after(row: Break | None, finding: Finding) -> dict[str, Any]:
 
 
 def _agreed(row: Break, now: datetime) -> Break:
-    """A break whose check was run and found nothing: closed, unless a person's acceptance stands."""
-    if row.state not in (BreakState.OPEN, BreakState.EXPLAINED):
+    """A break whose check was run and found nothing is closed."""
+    if row.state is BreakState.CLOSED:
         return row
-    return replace(row, state=BreakState.CLOSED, last_seen_at=now, age_bd=_age(row.business_date, now))
-
-
-def _age(business_date: date | None, now: datetime) -> int | None:
-    return None if business_date is None else business_days(business_date, now.astimezone(UTC).date())
+    closed = replace(row, state=BreakState.CLOSED, closed_by=AGREEMENT, last_seen_at=now)
+    return replace(closed, rule=None, follows=[], explained_amount=None, accepted_until=None)

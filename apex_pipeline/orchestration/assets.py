@@ -14,6 +14,7 @@ from apex_pipeline.orchestration.partitions import daily, single_run, span
 from apex_pipeline.orchestration.resources import Futu, IbFlex, Progress, Storage
 from apex_pipeline.orchestration.steps import RAW_TABLES, STEPS
 from apex_pipeline.pipeline import classify_strategies, match_lots, reconcile_days, tell_strategies, value_accounts
+from apex_pipeline.reports.reconciliation import reconciliation_tables
 from apex_pipeline.reports.strategies import markdown, strategy_tables
 from apex_pipeline.store.repositories.strategies import StrategyRepository
 from apex_pipeline.store.tables import STATEMENT_TABLES
@@ -63,6 +64,19 @@ VALUED_TABLES = (
 )
 
 TOLD_TABLES = ("strategies", "strategy_chains")
+RECONCILIATION_TABLES = ("recon_breaks", "reconciliation_report")
+
+WRITTEN_ELSEWHERE = {"ohlcv": "market", "trade_signals": "market", "position_snapshots": "snapshots"}
+"""Tables that an engine writes, by group."""
+
+RECONCILED_TABLES = (
+    *NORMALIZED_TABLES[:3],
+    "order_strategy_map",
+    *MATCHED_TABLES,
+    *VALUED_TABLES,
+    *TOLD_TABLES,
+    *WRITTEN_ELSEWHERE,
+)
 
 DESCRIPTIONS = {
     "orders_raw_futu": "Orders as OpenD sent them, current version; earlier versions in raw_versions.",
@@ -116,7 +130,11 @@ DESCRIPTIONS = {
     "strategy_positions": "What every open strategy holds now, by contract.",
     "strategies": "Every strategy with its legs, premium, bounds, P&L and the sentence that says why.",
     "strategy_chains": "Strategies joined by rolls and closes, from opened to ended, with what they gained; wheels.",
+    "ohlcv": "Bars of traded symbols.",
+    "trade_signals": "What strategies of an engine signalled.",
+    "position_snapshots": "What an account held at an instant, as an engine captured it.",
     "recon_breaks": "Disagreements found by the checks, one row each, with their history.",
+    "reconciliation_report": "By account and day: what was compared, what agrees, what does not and how old that is.",
 }
 
 
@@ -295,33 +313,48 @@ def told_strategies(
         changed = tell_strategies(db, progress.observe)
         tables = {"report": dg.MetadataValue.md(markdown(strategy_tables(db)))}
         about = {"rows_changed": sum(merged.changed for merged in changed.values())}
-        for result in report_rows(context, db, TOLD_TABLES, about):
-            # On the newest day only: the tables are of all days, and a year of copies would fill the event log.
-            context.add_asset_metadata(tables, asset_key=result.asset_key, partition_key=context.partition_keys[-1])
-            yield result
+        yield from _with_tables(context, report_rows(context, db, TOLD_TABLES, about), tables)
+
+
+def _with_tables(
+    context: dg.AssetExecutionContext, results: Iterator[dg.MaterializeResult[Any]], tables: Mapping[str, Any]
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """The results with these tables on the newest day only: a year of copies would fill the event log."""
+    for result in results:
+        context.add_asset_metadata(tables, asset_key=result.asset_key, partition_key=context.partition_keys[-1])
+        yield result
 
 
 @dg.multi_asset(
-    specs=[
-        _spec(
-            "recon_breaks",
-            "reconciliation",
-            [*NORMALIZED_TABLES[:3], "order_strategy_map", *MATCHED_TABLES, *VALUED_TABLES, *TOLD_TABLES],
-        )
-    ],
+    specs=[_spec(table, "reconciliation", RECONCILED_TABLES) for table in RECONCILIATION_TABLES],
     partitions_def=daily,
     backfill_policy=single_run,
+    can_subset=True,
 )
 def reconciliation(
     context: dg.AssetExecutionContext, storage: Storage, progress: dg.ResourceParam[Progress]
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """What does not agree, as rows."""
+    """What does not agree, as rows, and the report of it."""
     first, last = span(context.partition_keys)
     with storage.open() as db:
-        reconciled = reconcile_days(db, first, last, progress.observe)
-        yield from report_rows(context, db, ["recon_breaks"], {"breaks_changed": reconciled.breaks.changed})
+        reconciled = reconcile_days(db, first, last, progress.observe, made_by=context.run_id)
+        tables = {"report": dg.MetadataValue.md(markdown(reconciliation_tables(db, first, last)))}
+        about = {"breaks_changed": reconciled.breaks.changed}
+        yield from _with_tables(context, report_rows(context, db, RECONCILIATION_TABLES, about), tables)
+
+
+@dg.multi_asset(
+    specs=[_spec(table, group) for table, group in WRITTEN_ELSEWHERE.items()],
+    partitions_def=daily,
+    backfill_policy=single_run,
+    can_subset=True,
+)
+def written_elsewhere(context: dg.AssetExecutionContext, storage: Storage) -> Iterator[dg.MaterializeResult[Any]]:
+    """What an engine wrote of these days, counted so that its checks have days to show."""
+    with storage.open() as db:
+        yield from report_rows(context, db, tuple(WRITTEN_ELSEWHERE), {})
 
 
 EXTRACTIONS = (futu_history, futu_cash_flow, ib_history)
-DERIVED = (normalized, strategies, matched, valued, told_strategies, reconciliation)
+DERIVED = (normalized, strategies, matched, valued, told_strategies, written_elsewhere, reconciliation)
 ASSETS = (*EXTRACTIONS, *DERIVED)

@@ -7,7 +7,8 @@ Dagster is pinned to a minor version.
 """
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -15,54 +16,27 @@ import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.events import DagsterEventBatchMetadata, generate_event_batch_id
 
-from apex_pipeline.domain.reconciliation import CHECKS, Break, CheckName, Severity
+from apex_pipeline.domain.checks import CHECKS, CheckName, Severity
+from apex_pipeline.domain.reconciliation import SET_RIGHT, Break, BreakState
 from apex_pipeline.orchestration.partitions import daily, span
 from apex_pipeline.orchestration.resources import Storage
 from apex_pipeline.pipeline import reconcile_days
 from apex_pipeline.store.copy_text import to_json
-from apex_pipeline.store.repositories.ledger import BreakRepository
+from apex_pipeline.store.repositories.breaks import BreakRepository
 
 # Checks with partitions are a preview of Dagster 1.13, which is pinned; a test watches what they store.
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
-CHECKED_ASSETS = {
-    CheckName.ORDER_FILLED_QUANTITY_IS_THE_SUM_OF_ITS_TRADES: "orders_norm",
-    CheckName.EVERY_FILLED_ORDER_HAS_ITS_FEES: "fees_norm",
-    CheckName.RAW_IS_NORMALIZED_PLUS_QUARANTINED: "trades_norm",
-    CheckName.EVERY_ORDER_IS_TOLD_BY_ITS_BROKER: "orders_norm",
-    CheckName.FEES_OF_ORDERS_ARE_ALLOCATED_TO_THEIR_TRADES: "fee_allocations",
-    CheckName.COVERED_DAYS_HOLD_WHAT_THE_BROKER_SAYS: "trades_norm",
-    CheckName.EVERY_WORD_OF_THE_BROKER_IS_KNOWN: "payload_drift",
-    CheckName.EVERY_PROVISIONAL_TRADE_IS_CONFIRMED: "trades_norm",
-    CheckName.THE_QUERY_TELLS_WHAT_IS_NEEDED: "query_gaps",
-    CheckName.POSITIONS_EQUAL_THE_BROKERS: "positions_daily",
-    CheckName.OPEN_LOTS_EQUAL_THE_BROKERS: "lots",
-    CheckName.NO_OPTION_OUTLIVES_ITS_EXPIRY: "positions_daily",
-    CheckName.EVERY_DELIVERY_HAS_BOTH_LEGS: "positions_daily",
-    CheckName.EVERY_MOVEMENT_HAS_A_RULE: "ledger_stops",
-    CheckName.REALIZED_PNL_EQUALS_THE_BROKERS: "realized_pnl",
-    CheckName.NAV_BRIDGE_CLOSES: "broker_figures",
-    CheckName.ENDING_CASH_EQUALS_THE_CASH_REPORT: "cash_ledger",
-    CheckName.THE_BALANCE_OF_FUNDS_RUNS: "cash_ledger",
-    CheckName.CASH_FLOW_EQUALS_TRADES_AND_FEES: "cash_ledger",
-    CheckName.SETTLEMENT_DATES_EQUAL_THE_BROKERS: "settlement_tracking",
-    CheckName.TIME_WEIGHTED_RETURN_EQUALS_THE_BROKERS: "performance_metrics",
-    CheckName.PROFIT_OF_CHAINS_EQUALS_THE_LEDGER: "strategy_chains",
-    CheckName.EVERY_FILLED_ORDER_BELONGS_TO_A_STRATEGY: "order_strategy_map",
-    CheckName.EVERY_POSITION_BELONGS_TO_STRATEGIES: "order_strategy_map",
-    CheckName.CONFIDENCE_DOES_NOT_DRIFT: "order_strategy_map",
-    CheckName.OUR_READING_AGREES_WITH_THE_BROKERS_LABEL: "order_strategy_map",
-}
 ROWS_SHOWN = 50
-EVIDENCE_SHOWN = 300
-"""Characters of a break's evidence, enough to name a row; all of it is in the table."""
+EVIDENCE_SHOWN = 600
+"""Characters of a break's evidence, enough to decide; all of it is in the table."""
 
 
 def _spec(check: CheckName) -> dg.AssetCheckSpec:
     about = CHECKS[check]
     return dg.AssetCheckSpec(
         check.value,
-        asset=CHECKED_ASSETS[check],
+        asset=about.table,
         description=f"{about.check_id}: {about.description}",
         additional_deps=["recon_breaks"],
         partitions_def=daily,
@@ -75,16 +49,27 @@ def checks(context: dg.AssetCheckExecutionContext, storage: Storage) -> Iterator
     first, last = span(context.partition_keys)
     selected = {key.name for key in context.selected_asset_check_keys}
     with storage.open() as db:
-        # Looked at again, because a person may run any part of the job: what nobody compared must not pass.
-        reconcile_days(db, first, last)
         repository = BreakRepository(db)
-        breaks = [b for b in repository.existing(first, last) if b.state in ("OPEN", "EXPLAINED")]
+        # Looked at again, unless this very run just did: a person may run any part of the job, and what nobody
+        # compared must not pass.
+        if repository.run_of(context.run.run_id, first, last) is None:
+            reconcile_days(db, first, last, made_by=context.run.run_id)
+        breaks = [row for row in repository.existing(first, last) if row.state is not BreakState.CLOSED]
+        days = {row.break_uid: row.business_date for row in breaks}
+        compared = repository.results(first, last)
         for check in (check for check in CHECKS if check.value in selected):
-            compared = repository.subjects(check, first, last)
-            yield from _reported(
-                context, _evaluations(context, check, [b for b in breaks if b.check_name == check], compared)
-            )
-            yield dg.Output(None, output_name=f"{CHECKED_ASSETS[check]}_{check.value}")
+            own = [(row, _fails(row, days)) for row in breaks if row.check_name == check.value]
+            yield from _reported(context, _evaluations(context, check, own, compared.get(check, {})))
+            yield dg.Output(None, output_name=f"{CHECKS[check].table}_{check.value}")
+
+
+def _fails(row: Break, days: Mapping[str, date | None]) -> bool:
+    """Whether a break fails its check: an open one, and what follows from a break of the same day.
+
+    What follows on other days does not: one fault is red on its own day only.
+    """
+    same_day = any(uid in days and days[uid] == row.business_date for uid in row.follows)
+    return row.state is BreakState.OPEN or (row.state is BreakState.EXPLAINED and same_day)
 
 
 def _reported(
@@ -107,21 +92,30 @@ def _reported(
 
 
 def _evaluations(
-    context: dg.AssetCheckExecutionContext, check: CheckName, breaks: Sequence[Break], compared: dict[date, int]
+    context: dg.AssetCheckExecutionContext,
+    check: CheckName,
+    breaks: Sequence[tuple[Break, bool]],
+    compared: Mapping[date, int],
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    asset = dg.AssetKey(CHECKED_ASSETS[check])
+    asset = dg.AssetKey(CHECKS[check].table)
     targets = _materializations(context, asset)
     for key in context.partition_keys:
         day = date.fromisoformat(key)
         newest = key == context.partition_keys[-1]  # where what is not bound to a day is shown
-        offenders = [b for b in breaks if b.business_date == day or (b.business_date is None and newest)]
-        errors = [b for b in offenders if b.severity is Severity.ERROR]
+        own = [
+            (row, fails) for row, fails in breaks if row.business_date == day or (row.business_date is None and newest)
+        ]
+        told = [row for row, _ in own]
+        failing = [row for row, fails in own if fails]
+        errors = [row for row in failing if row.severity is Severity.ERROR]
+        skipped = None if told or compared.get(day) else CHECKS[check].skipped
         yield dg.AssetCheckEvaluation(
             asset_key=asset,
             check_name=check.value,
-            passed=not offenders,
+            passed=not failing,
             severity=dg.AssetCheckSeverity.ERROR if errors else dg.AssetCheckSeverity.WARN,
-            metadata=_evidence(offenders, compared.get(day, 0)),
+            description=f"skipped: {skipped}" if skipped else None,
+            metadata=_evidence(told, compared.get(day, 0), skipped),
             partition=key,
             target_materialization_data=targets.get(key),
         )
@@ -145,23 +139,34 @@ def _materializations(
     return targets
 
 
-def _evidence(breaks: Sequence[Break], compared: int) -> dict[str, Any]:
-    evidence: dict[str, Any] = {"compared": compared, "breaks": len(breaks)}
+def _evidence(breaks: Sequence[Break], compared: int, skipped: str | None) -> dict[str, Any]:
+    """What was compared, or why nothing was; and the offenders, open ones first."""
+    if skipped:
+        return {"compared": 0, "skipped": skipped}
+    states = Counter(row.state for row in breaks)
+    evidence: dict[str, Any] = {"compared": compared, "breaks": states[BreakState.OPEN]}
+    evidence |= {state.lower(): count for state, count in states.items() if state is not BreakState.OPEN}
     if breaks:
-        evidence["offenders"] = dg.MetadataValue.table(records=[_record(b) for b in breaks[:ROWS_SHOWN]])
+        ordered = sorted(breaks, key=lambda row: (row.state is not BreakState.OPEN, row.break_uid))
+        evidence["offenders"] = dg.MetadataValue.table(records=[_record(row) for row in ordered[:ROWS_SHOWN]])
     return evidence
 
 
 def _record(row: Break) -> dg.TableRecord:
+    own = {name: value for name, value in row.evidence.items() if name not in (SET_RIGHT, "rows")}
     values = {
         "subject": row.subject,
         "severity": row.severity.value,
+        "state": row.state.value,
         "expected": row.expected,
         "actual": row.actual,
         "delta": row.delta,
+        "currency": row.currency,
         "cause": row.cause,
         "account_id": row.account_id,
-        "evidence": to_json(row.evidence)[:EVIDENCE_SHOWN] if row.evidence else None,
+        "rows": " ".join(map(str, row.evidence.get("rows") or ())),
+        "evidence": to_json(own)[:EVIDENCE_SHOWN] if own else None,
+        "explained_by": " ".join([row.rule or row.note or "", *row.follows]).strip(),
         "break_uid": row.break_uid,
     }
     return dg.TableRecord({name: str(value) if value is not None else "" for name, value in values.items()})

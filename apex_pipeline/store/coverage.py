@@ -29,6 +29,10 @@ WITHOUT_DATE = {
     "instruments": "instruments_by_day",
     "fee_allocations": "fee_allocations_by_day",
     "strategy_positions": "strategy_positions_by_day",
+    "ohlcv": "ohlcv_by_day",
+    "trade_signals": "trade_signals_by_day",
+    "position_snapshots": "position_snapshots_by_day",
+    "account_snapshots": "account_snapshots_by_day",
 }
 """Tables without a date of their own, and the statement that counts their rows by day."""
 
@@ -36,7 +40,8 @@ WITHOUT_DATE = {
 def rows_by_day(db: Database, table: str, first: date, last: date) -> dict[date, int]:
     """Rows of a table per day of the range; others count on a day that they belong to.
 
-    Instruments: on the days they traded; allocations: on their fee's; strategies' positions: when last traded.
+    Instruments: on the days they traded; allocations: on their fee's; strategies' positions: when last traded; bars: on
+    the exchange's date; signals and snapshots: on the day (UTC) of their instant.
     """
     if table in WITHOUT_DATE:
         rows = db.fetch(WITHOUT_DATE[table], from_date=first, to_date=last)

@@ -22,13 +22,14 @@ from apex_pipeline.errors import ConfigError, StorageError
 from apex_pipeline.store.connection import connect, reason, where
 from apex_pipeline.store.copy_text import copy_text, to_json
 from apex_pipeline.store.merging import (
+    change_statement,
     keep_older_statement,
     merge_from_statement,
     merge_raw_statement,
     merge_statement,
     removal_statement,
 )
-from apex_pipeline.store.tables import Table
+from apex_pipeline.store.tables import Table, table_named
 
 Row = dict[str, Any]
 
@@ -97,6 +98,7 @@ class Database:
             )
         self.url = url
         self._connection: psycopg2.extensions.connection | None = None
+        self._rehearsing = False
         self._turn = threading.RLock()
 
     def connect(self) -> None:
@@ -124,15 +126,40 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Generator["Transaction"]:
-        """A transaction that commits at the end of the block and rolls back on any error."""
+        """A transaction that commits at the end of the block and rolls back on any error; or a part of a rehearsal."""
         with self._turn:
             connection = self._live()
+            scope = _part_of(connection) if self._rehearsing else connection
             try:
-                with connection, connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+                with scope, connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
                     yield Transaction(cursor)
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 self.close()
                 raise StorageError(f"the database {where(self.url)} was lost: {reason(error)}") from error
+
+    @contextmanager
+    def sealed(self) -> Generator["Transaction"]:
+        """As `transaction`, for a stage that writes tables which only stages write: it seals the account-days it wrote.
+
+        What is written otherwise breaks the seal of its account-day, which a check tells.
+        """
+        with self.transaction() as tx:
+            tx.execute("seals_begin")
+            yield tx
+            tx.execute("seals_end")
+
+    @contextmanager
+    def rehearsal(self) -> Generator[None]:
+        """Whatever transactions do within the block is rolled back at its end; they see what those before them did."""
+        with self._turn:
+            connection = self._live()
+            self._rehearsing = True
+            try:
+                yield
+            finally:
+                self._rehearsing = False
+                if not connection.closed:
+                    connection.rollback()
 
     @contextmanager
     def autocommit(self) -> Generator[psycopg2.extensions.cursor]:
@@ -275,6 +302,14 @@ class Transaction:
         counts = self._cursor.fetchone() or {"inserted": 0, "updated": 0}
         return Merged(counts["inserted"], counts["updated"])
 
+    def change(self, proposal: Mapping[str, Any]) -> int:
+        """Insert, update or delete a row by its key, as a proposal tells it in JSON; returns the rows it touched."""
+        table = table_named(proposal["table"])
+        row, key = dict(proposal.get("row", {})), dict(proposal.get("key", {}))
+        given = {"row": to_json({**key, **row}), "key": to_json(key)}
+        self._cursor.execute(change_statement(table, proposal["do"], tuple(row), tuple(key)), given)
+        return self._cursor.rowcount
+
     def replace_days(
         self, table: Table, rows: Iterable[Mapping[str, Any]], broker: str, days: Sequence[tuple[str, date]]
     ) -> Merged:
@@ -307,6 +342,20 @@ class Transaction:
         self._cursor.execute(merge_raw_statement(table), {"broker": broker, "load_id": load_id})
         new = next(iter((self._cursor.fetchone() or {"changed": 0}).values()))
         return RawMerged(new, staged - superseded - new, superseded)
+
+
+@contextmanager
+def _part_of(connection: psycopg2.extensions.connection) -> Generator[None]:
+    """A transaction within the open one; its temporary tables go with it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            cursor.execute("ROLLBACK TO SAVEPOINT part")
+            raise
+        cursor.execute(statement("temporary_tables_drop"))
+        cursor.execute("RELEASE SAVEPOINT part")
 
 
 def _adapted(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -128,3 +128,27 @@ def removal_statement(table: Table, *, all_rows: bool) -> sql.Composed:
         "DELETE FROM {name} t USING unnest(%(accounts)s::text[], %(dates)s::date[]) AS day (account_id, on_date) "
         "WHERE t.broker = %(broker)s AND t.account_id = day.account_id AND t.business_date = day.on_date{kept}"
     ).format(name=sql.Identifier(table.name), kept=kept)
+
+
+@cache
+def change_statement(table: Table, do: str, columns: tuple[str, ...], key: tuple[str, ...]) -> sql.Composed:
+    """Insert, update or delete the row that %(row)s and %(key)s tell as JSON; ValueError for unknown columns."""
+    unknown = {*columns, *key} - set(table.columns)
+    if unknown or (do != "insert" and not key) or do not in ("insert", "update", "delete"):
+        raise ValueError(
+            f"cannot {do} a row of {table.name} by {sorted(key)} with {sorted(unknown) or 'these'} columns"
+        )
+    name, told = sql.Identifier(table.name), sql.SQL("jsonb_populate_record(NULL::{}, %(row)s::jsonb)")
+    row = told.format(name)
+    names = sql.SQL(", ").join(map(sql.Identifier, dict.fromkeys((*key, *columns))))
+    if do == "insert":
+        return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} AS r ON CONFLICT DO NOTHING").format(
+            name, names, names, row
+        )
+    same = sql.SQL(" AND ").join(
+        sql.SQL("t.{0} IS NOT DISTINCT FROM r.{0}").format(sql.Identifier(column)) for column in key
+    )
+    if do == "delete":
+        return sql.SQL("DELETE FROM {} AS t USING {} AS r WHERE {}").format(name, row, same)
+    values = sql.SQL(", ").join(sql.SQL("{0} = r.{0}").format(sql.Identifier(column)) for column in columns)
+    return sql.SQL("UPDATE {} AS t SET {} FROM {} AS r WHERE {}").format(name, values, row, same)

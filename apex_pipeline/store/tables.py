@@ -30,6 +30,7 @@ from apex_pipeline.domain.ledger import (
     TradeFrequency,
     WashSaleFlag,
 )
+from apex_pipeline.domain.market import AccountSnapshot, Bar, BarGap, ExchangeInfo, PositionSnapshot, TradeSignal
 from apex_pipeline.domain.models import (
     Broker,
     BrokerBalance,
@@ -42,7 +43,7 @@ from apex_pipeline.domain.models import (
     Order,
     Trade,
 )
-from apex_pipeline.domain.reconciliation import Break
+from apex_pipeline.domain.reconciliation import Break, BreakChange, Compared, ReconciledDay
 from apex_pipeline.domain.statements import (
     BrokerFigures,
     BrokerLot,
@@ -180,6 +181,9 @@ STRATEGY_POSITIONS = Table(
 STRATEGY_FAMILIES = Table("strategy_families", columns_of(StrategyFamily), ("account_id", "underlying", "broker"))
 STRATEGY_CHANGES = Table("strategy_changes", columns_of(StrategyChange), ("change_uid",))
 BREAKS = Table("recon_breaks", columns_of(Break), ("break_uid",))
+BREAK_CHANGES = Table("recon_changes", columns_of(BreakChange), ("change_uid",))
+RECONCILED_DAYS = Table("reconciliation_report", columns_of(ReconciledDay), columns_of(ReconciledDay)[:3])
+RECON_RESULTS = Table("recon_results", columns_of(Compared), columns_of(Compared)[:4])
 QUARANTINE = Table(
     "quarantine",
     columns_of(QuarantineRow),
@@ -264,6 +268,14 @@ LEDGER_TABLES: Mapping[str, Table] = {
 CARDS = Table("strategies", columns_of(Strategy), ("strategy_uid",))
 CHAINS = Table("strategy_chains", columns_of(StrategyChain), ("chain_uid",))
 CHAIN_GAINS = Table("chain_gains", columns_of(ChainGain), ("realized_uid", "chain_uid"))
+EXCHANGES = Table("exchange_info", columns_of(ExchangeInfo), ("exchange",))
+BARS = Table("ohlcv", columns_of(Bar), ("symbol", "timeframe", "opened_at"))
+BAR_GAPS = Table(
+    "ohlcv_gaps", columns_of(BarGap), ("symbol", "timeframe", "from_at"), keep_first=frozenset({"found_at"})
+)
+SIGNALS = Table("trade_signals", columns_of(TradeSignal), ("signal_uid",), keep_first=frozenset({"created_at"}))
+POSITION_SNAPSHOTS = Table("position_snapshots", columns_of(PositionSnapshot), ("broker", "account_id", "captured_at"))
+ACCOUNT_SNAPSHOTS = Table("account_snapshots", columns_of(AccountSnapshot), ("broker", "account_id", "captured_at"))
 DIRTY_DAYS = Table("dirty_days", columns_of(DirtyDay), columns_of(DirtyDay))
 
 ROW_CLASSES: dict[str, type] = {
@@ -276,6 +288,9 @@ ROW_CLASSES: dict[str, type] = {
     "strategy_families": StrategyFamily,
     "strategy_changes": StrategyChange,
     "recon_breaks": Break,
+    "recon_changes": BreakChange,
+    "recon_results": Compared,
+    "reconciliation_report": ReconciledDay,
     "quarantine": QuarantineRow,
     "fee_allocations": FeeAllocation,
     "cash_movements": CashMovement,
@@ -291,6 +306,12 @@ ROW_CLASSES: dict[str, type] = {
     "strategies": Strategy,
     "strategy_chains": StrategyChain,
     "chain_gains": ChainGain,
+    "exchange_info": ExchangeInfo,
+    "ohlcv": Bar,
+    "ohlcv_gaps": BarGap,
+    "trade_signals": TradeSignal,
+    "position_snapshots": PositionSnapshot,
+    "account_snapshots": AccountSnapshot,
 }
 
 
@@ -308,17 +329,25 @@ _NAMED: Mapping[str, Table] = {
             BREAKS,
             FEE_ALLOCATIONS,
             CASH_MOVEMENTS,
+            BROKER_POSITIONS,
+            BROKER_BALANCES,
         )
     },
     **STATEMENT_TABLES,
     **LEDGER_TABLES,
     **{table.name: table for table in (CARDS, CHAINS, CHAIN_GAINS)},
+    **{table.name: table for table in (EXCHANGES, BARS, BAR_GAPS, SIGNALS, POSITION_SNAPSHOTS, ACCOUNT_SNAPSHOTS)},
 }
 
 
 def is_named(name: str) -> bool:
     """Whether a table of derived rows has this name."""
     return name in _NAMED
+
+
+def key_of(name: str) -> tuple[str, ...]:
+    """The key of a table by its name, of raw tables too; KeyError for others."""
+    return ("account_id", "record_key") if "_raw_" in name else _NAMED[name].key
 
 
 def table_named(name: str) -> Table:

@@ -107,13 +107,17 @@ class Split:
 
 @dataclass(frozen=True)
 class Change:
-    """One change of one position: when the broker shows it, and the day to which it belongs."""
+    """One change of one position: when the broker shows it, and the day to which it belongs.
+
+    `price`: what a unit was bought or sold for, where it was.
+    """
 
     account: int
     contract: Contract
     at: datetime
     day: date
     qty: Decimal
+    price: Decimal | None = None
 
 
 @dataclass
@@ -170,14 +174,14 @@ class Life:
     def _dealt(self) -> Iterator[Change]:
         for order in self.orders:
             for fill in order.fills:
-                yield Change(order.account, fill.contract, order.at, order.day, fill.qty)
+                yield Change(order.account, fill.contract, order.at, order.day, fill.qty, fill.price)
 
     def _delivered(self) -> Iterator[Change]:
         for end in self.ends:
             at = shown_at(end.contract, end.day)
             yield Change(end.account, end.contract, at, end.day, end.option_change)
             if end.delivers:
-                yield Change(end.account, stock_of(end.contract), at, end.day, end.shares)
+                yield Change(end.account, stock_of(end.contract), at, end.day, end.shares, end.contract.strike)
 
     def _split(self) -> Iterator[Change]:
         moved = [*self._dealt(), *self._delivered()]
@@ -197,6 +201,20 @@ def held_at(changes: list[Change], at: datetime) -> list[tuple[int, Contract, De
     shown = [one for one in changes if one.at <= at]
     contracts = {one.contract.symbol: one.contract for one in shown}
     return [(account, contracts[symbol], qty) for (account, symbol), qty in sorted(_summed(shown).items())]
+
+
+def average_costs(changes: list[Change], at: datetime) -> dict[tuple[int, str], Decimal]:
+    """What a unit of each position cost on average as the broker shows it: closing a part changes nothing of it."""
+    held: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
+    costs: dict[tuple[int, str], Decimal] = {}
+    for one in (change for change in changes if change.at <= at):
+        key, before = (one.account, one.contract.symbol), held[one.account, one.contract.symbol]
+        held[key] = before + one.qty
+        if before * held[key] <= 0:
+            costs[key] = one.price or Decimal(0)
+        elif before * one.qty > 0:
+            costs[key] = (costs[key] * before + (one.price or 0) * one.qty) / held[key]
+    return costs
 
 
 def stock_of(option: Contract) -> Contract:

@@ -8,12 +8,12 @@ from decimal import Decimal
 
 from tests.cli import books
 from tests.cli.book_wire import Style, login
-from tests.cli.books import Book, Booking, Fill, Holding, Made
+from tests.cli.books import Book, Booking, Contract, Fill, Holding, Made
 from tests.cli.opend import Login
-from tests.faults.futu_endings import FIRST, Ended, Filled, Life, Placed, Told, held_at, next_weekday
+from tests.faults.futu_endings import FIRST, Ended, Filled, Life, Placed, Told, average_costs, held_at, next_weekday
 
 PRICE = Decimal("1.25")
-"""The price of every position: what the broker thinks of it is no matter here."""
+"""The price of every position: what it is worth is no matter here."""
 
 _NUMBER = 6_100_000_000_000_000_000
 _CHINESE_TYPES = {"Trade": "交易", "Fees": "费用", "Others": "其他"}
@@ -39,18 +39,22 @@ def told_at(life: Life, at: datetime, style: Style) -> Login:
     book.orders = [_order(one, number) for number, one in enumerate(life.orders) if one in orders]
     told = {_id(one): settles for one, settles in bookings(life, style) if one.day < at.date()}
     book.bookings = [one for one, _ in bookings(life, style) if _id(one) in told]
+    costs = average_costs(life.changes(), at)
     book.holdings = [
-        Holding(
-            account, 7_900_000_000_000_000_000 + number, contract, qty, PRICE, PRICE, qty * PRICE * contract.size,
-            Decimal(0),
-        )
+        _holding(7_900_000_000_000_000_000 + number, account, contract, qty, costs[account, contract.symbol])
         for number, (account, contract, qty) in enumerate(held_at(life.changes(), at))
-    ]  # fmt: skip
+    ]
     known = login(book, style)
     for account, rows in (known.flows or {}).items():
         for row in rows:
             row["settlementDate"] = str(told[account, row["clearingDate"], row["cashFlowID"]])
     return known
+
+
+def _holding(number: int, account: int, contract: Contract, qty: Decimal, cost: Decimal) -> Holding:
+    """A position with its average cost as Futu writes it, to three places."""
+    cost, size = round(cost, 3), qty * contract.size
+    return Holding(account, number, contract, qty, cost, PRICE, size * PRICE, size * (PRICE - cost))
 
 
 def _id(booking: Booking) -> tuple[int, str, int]:

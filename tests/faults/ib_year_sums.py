@@ -167,7 +167,7 @@ class Teller(RowTeller):
             "accountId": ACCOUNT, "acctAlias": "", "model": "", "currency": BASE, "fromDate": self.day(self.first),
             "toDate": self.day(self.last), "startingValue": number(bridge.starting),
             **{name: number(bridge.parts.get(name, ZERO)) for name in _NAV},
-            "endingValue": number(bridge.ending), "twr": "0",
+            "endingValue": number(bridge.ending), "twr": "",
         }  # fmt: skip
 
 

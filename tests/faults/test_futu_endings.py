@@ -1,5 +1,6 @@
 """Positions, lots and gains of Futu accounts whose options end where no order and no deal tells it."""
 
+from collections.abc import Set
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -17,6 +18,17 @@ from tests.faults.futu_endings_stories import MARCH_30, clear, one_day_after_the
 from tests.faults.futu_endings_told import breaks, content, differences, quarantined, require_all, versions
 
 pytestmark = pytest.mark.timeout(1500)
+
+EXPIRED, HELD, AGREE = (
+    "no_option_outlives_its_expiry",
+    "positions_equal_the_brokers",
+    "fills_ledger_and_broker_agree",
+)
+
+
+def doubled(found: Set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """These breaks, and what fills, ledger and broker say about each position that is not the broker's."""
+    return {*found, *((AGREE, subject) for check, subject in found if check == HELD)}
 
 
 def test_the_made_up_lots_add_up_to_the_made_up_positions() -> None:
@@ -68,7 +80,7 @@ def test_what_is_told_too_little_of_is_marked_and_spoils_nothing_else(db: Databa
     marks = unknowable(life)
     Reader(db, tmp_path, life).whole()
     assert quarantined(db.url) == list(marks.reasons)
-    assert breaks(db.url) == marks.breaks
+    assert breaks(db.url) == doubled(marks.breaks)
     found = differences(db.url, life, marks.unknown)
     assert not found, "\n".join(found)
 
@@ -78,7 +90,7 @@ def test_without_the_cash_flow_no_option_ends_and_each_is_a_break(db: Database, 
     Reader(db, tmp_path, life).whole(cash=False)
     assert rows(db.url, "SELECT FROM trades_norm WHERE source <> 'futu_deals'") == []
     ended = {one.contract.symbol for one in life.ends}
-    still_held = {symbol for check, symbol in breaks(db.url) if check == "no_option_outlives_its_expiry"}
+    still_held = {symbol for check, symbol in breaks(db.url) if check == EXPIRED}
     assert ended <= still_held
 
 
@@ -93,8 +105,9 @@ def test_options_of_before_the_known_history_deliver_their_shares_and_are_marked
         ("ASSIGNMENT", "US.KO", 200), ("ASSIGNMENT", "US.KO 2026-04-17 P 70", 2),
     ]  # fmt: skip
     options = ("US.BAC 2026-03-20 P 45", "US.KO 2026-04-17 P 70")
-    checks = ("no_option_outlives_its_expiry", "positions_equal_the_brokers")
-    assert breaks(db.url) == {(check, option) for check in checks for option in options}
+    assert breaks(db.url) == doubled({(check, option) for check in (EXPIRED, HELD) for option in options})
+    still_open = rows(db.url, "SELECT check_name, subject FROM recon_breaks WHERE state = 'OPEN'")
+    assert {(row["check_name"], row["subject"]) for row in still_open} == {(EXPIRED, option) for option in options}
 
 
 @pytest.mark.slow
@@ -138,7 +151,7 @@ def test_what_is_told_too_little_of_is_marked_on_the_day_it_comes(db: Database, 
     marks = unknowable(life)
     Reader(db, tmp_path, life).by_day()
     assert quarantined(db.url) == list(marks.reasons)
-    assert breaks(db.url) == marks.breaks
+    assert breaks(db.url) == doubled(marks.breaks)
     since = rows(db.url, "SELECT subject, min(business_date) AS day FROM recon_breaks WHERE state = 'OPEN' GROUP BY 1")
     first = {row["subject"]: row["day"] for row in since}
     assert {first[symbol] for symbol in ("US.NFLX", "HK.00005")} == {date(2026, 4, 13)}

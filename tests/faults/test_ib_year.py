@@ -101,9 +101,9 @@ def _dropped(found: list[dict[str, str]]) -> None:
 
 FAULTS = (
     Fault("Trade", _left_out, "positions_equal_the_brokers", "US.PRLA"),
-    Fault("Trade", _dearer, "realized_pnl_equals_the_brokers", "US.PRSH"),
+    Fault("Trade", _dearer, "trade_money_is_quantity_times_price", "US.PRSH"),
     Fault("OpenPosition", _other_cost, "open_lots_equal_the_brokers", "US.TROU"),
-    Fault("CashTransaction", _dropped, "ending_cash_equals_the_cash_report", "EUR"),
+    Fault("CashTransaction", _dropped, "the_balance_of_funds_runs", "EUR"),
 )
 
 

@@ -21,8 +21,7 @@ from apex_pipeline.brokers.futu.simulator import OpenDSimulator
 from apex_pipeline.brokers.ib.simulator import FlexSimulator
 from apex_pipeline.brokers.scenario import Scenario
 from apex_pipeline.brokers.scenario_generator import generate
-from apex_pipeline.domain.reconciliation import CheckName
-from apex_pipeline.orchestration.checks import CHECKED_ASSETS
+from apex_pipeline.domain.checks import CHECKS, CheckName
 from apex_pipeline.orchestration.home import instance, prepare
 from apex_pipeline.orchestration.partitions import daily
 from apex_pipeline.orchestration.resources import Progress
@@ -72,7 +71,7 @@ class Place:
 
     def check_status(self, check: CheckName) -> dict[str, str]:
         """What the UI shows for each partition of a check: status by partition key."""
-        key = dg.AssetCheckKey(dg.AssetKey(CHECKED_ASSETS[check]), check.value)
+        key = dg.AssetCheckKey(dg.AssetKey(CHECKS[check].table), check.value)
         state = self.instance.event_log_storage.get_asset_check_state([(key, daily)])[key]
         return {
             partition: status.value

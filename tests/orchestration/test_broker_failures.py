@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from apex_pipeline.domain.reconciliation import CHECKS
+from apex_pipeline.domain.checks import CHECKS
 from apex_pipeline.orchestration import failures
 from apex_pipeline.orchestration.location import definitions
 from tests.orchestration.conftest import FIRST, LAST, Place, keys

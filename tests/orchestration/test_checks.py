@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 from dagster_postgres.event_log import PostgresEventLogStorage
 
-from apex_pipeline.domain.reconciliation import CHECKS, CheckName
+from apex_pipeline.domain.checks import CHECKS, CheckName
 from apex_pipeline.orchestration.assets import ASSETS, DERIVED
 from apex_pipeline.orchestration.location import definitions
 from apex_pipeline.orchestration.storage import BatchedEventLogStorage
@@ -18,6 +18,8 @@ HISTORY_FILLS = 2222
 """OpenD's protocol id of past deals."""
 RECONCILED = ("order_strategy_map", "recon_breaks")
 FOLLOWING = [key.to_user_string() for asset in DERIVED for key in asset.keys]
+CHECKED = [check for check, about in CHECKS.items() if about.table in FOLLOWING]
+"""The checks of what follows loading; those of raw tables run with the loading."""
 
 
 def materialize(place: Place, tables: Sequence[str]) -> dg.ExecuteInProcessResult:
@@ -73,13 +75,13 @@ def stored_alone(place: Place, monkeypatch: pytest.MonkeyPatch) -> list[str | No
     monkeypatch.setattr(BatchedEventLogStorage, "store_event", watched)
     result = materialize(place, FOLLOWING)
     assert result.success
-    assert of_checks(result) == sorted((check.value, day) for check in CHECKS for day in keys())
+    assert of_checks(result) == sorted((check.value, day) for check in CHECKED for day in keys())
     kinds = [event.dagster_event_type.value for event in alone if event.dagster_event_type]
     return [kind for kind in kinds if kind.startswith("ASSET_")]
 
 
 def states(place: Place) -> dict[CheckName, dict[str, str]]:
-    return {check: place.check_status(check) for check in CHECKS}
+    return {check: place.check_status(check) for check in CHECKED}
 
 
 def test_what_a_run_tells_of_assets_and_checks_is_stored_in_batches(
@@ -87,7 +89,7 @@ def test_what_a_run_tells_of_assets_and_checks_is_stored_in_batches(
 ) -> None:
     assert stored_alone(place, monkeypatch) == []
     assert "Falling back" not in capfd.readouterr().err
-    assert states(place) == dict.fromkeys(CHECKS, dict.fromkeys(keys(), "SUCCEEDED"))
+    assert states(place) == dict.fromkeys(CHECKED, dict.fromkeys(keys(), "SUCCEEDED"))
 
 
 def test_checks_are_stored_the_same_where_batches_are_switched_off(
@@ -95,15 +97,15 @@ def test_checks_are_stored_the_same_where_batches_are_switched_off(
 ) -> None:
     monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE")
     alone = stored_alone(place, monkeypatch)
-    assert alone.count("ASSET_CHECK_EVALUATION") == len(CHECKS) * len(keys()), "control: nothing was batched"
-    assert states(place) == dict.fromkeys(CHECKS, dict.fromkeys(keys(), "SUCCEEDED"))
+    assert alone.count("ASSET_CHECK_EVALUATION") == len(CHECKED) * len(keys()), "control: nothing was batched"
+    assert states(place) == dict.fromkeys(CHECKED, dict.fromkeys(keys(), "SUCCEEDED"))
 
 
 def test_checks_are_stored_the_same_by_dagsters_own_storage(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BatchedEventLogStorage, "store_event_batch", PostgresEventLogStorage.store_event_batch)
     alone = stored_alone(place, monkeypatch)
-    assert alone.count("ASSET_CHECK_EVALUATION") == len(CHECKS) * len(keys()), "control: Dagster refuses such a batch"
-    assert states(place) == dict.fromkeys(CHECKS, dict.fromkeys(keys(), "SUCCEEDED"))
+    assert alone.count("ASSET_CHECK_EVALUATION") == len(CHECKED) * len(keys()), "control: Dagster refuses such a batch"
+    assert states(place) == dict.fromkeys(CHECKED, dict.fromkeys(keys(), "SUCCEEDED"))
 
 
 @pytest.mark.slow  # the two storages above are those that a product has
@@ -111,4 +113,4 @@ def test_checks_are_stored_the_same_in_memory(place: Place) -> None:
     with dg.DagsterInstance.ephemeral() as memory:
         there = replace(place, instance=memory)
         assert materialize(there, FOLLOWING).success
-        assert states(there) == dict.fromkeys(CHECKS, dict.fromkeys(keys(), "SUCCEEDED"))
+        assert states(there) == dict.fromkeys(CHECKED, dict.fromkeys(keys(), "SUCCEEDED"))

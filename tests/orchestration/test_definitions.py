@@ -72,41 +72,130 @@ ASSET_GROUPS = {
     "strategies": "strategy",
     "strategy_chains": "strategy",
     "recon_breaks": "reconciliation",
+    "reconciliation_report": "reconciliation",
+    "ohlcv": "market",
+    "trade_signals": "market",
+    "position_snapshots": "snapshots",
 }
 CHECKS = {
-    "orders_norm": {"order_filled_quantity_is_the_sum_of_its_trades", "every_order_is_told_by_its_broker"},
-    "fees_norm": {"every_filled_order_has_its_fees"},
     "trades_norm": {
+        "raw_records_are_kept_as_received",
+        "the_newest_data_is_fresh",
         "raw_is_normalized_plus_quarantined",
         "covered_days_hold_what_the_broker_says",
+        "stored_rows_are_what_their_records_make",
+        "no_watermark_is_ahead_of_its_data",
+        "trade_money_is_quantity_times_price",
+        "no_trade_is_told_twice",
+        "every_cancel_has_its_trade",
         "every_provisional_trade_is_confirmed",
     },
-    "fee_allocations": {"fees_of_orders_are_allocated_to_their_trades"},
-    "payload_drift": {"every_word_of_the_broker_is_known"},
-    "query_gaps": {"the_query_tells_what_is_needed"},
+    "trades_raw_ib": {
+        "statements_cover_every_business_day",
+    },
+    "trades_raw_futu": {
+        "every_day_was_asked_of_futu",
+    },
+    "sections_raw_ib": {
+        "told_statements_stay_as_they_were",
+    },
+    "query_gaps": {
+        "the_query_tells_what_is_needed",
+    },
+    "payload_drift": {
+        "every_word_of_the_broker_is_known",
+    },
+    "fees_raw_futu": {
+        "every_fee_that_was_asked_was_answered",
+    },
+    "orders_norm": {
+        "order_filled_quantity_is_the_sum_of_its_trades",
+        "average_price_is_the_mean_of_its_trades",
+        "every_order_is_told_by_its_broker",
+        "every_filled_order_has_trades",
+        "no_order_leaves_a_final_status",
+    },
+    "fees_norm": {
+        "every_filled_order_has_its_fees",
+        "fees_of_an_order_sum_to_its_total",
+        "commission_is_the_sum_of_its_parts",
+        "fees_are_within_their_band",
+    },
+    "fee_allocations": {
+        "fees_of_orders_are_allocated_to_their_trades",
+    },
     "positions_daily": {
+        "positions_roll_from_day_to_day",
         "positions_equal_the_brokers",
+        "average_cost_equals_the_brokers",
         "no_option_outlives_its_expiry",
         "every_delivery_has_both_legs",
+        "unrealized_pnl_equals_the_brokers",
+        "fills_ledger_and_broker_agree",
     },
-    "lots": {"open_lots_equal_the_brokers"},
+    "lots": {
+        "open_lots_equal_the_brokers",
+        "lots_are_closed_in_the_brokers_order",
+    },
+    "position_events": {
+        "no_life_of_a_position_crosses_zero",
+    },
+    "ledger_stops": {
+        "every_movement_has_a_rule",
+    },
+    "order_strategy_map": {
+        "every_position_belongs_to_strategies",
+        "our_reading_agrees_with_the_brokers_label",
+        "every_filled_order_belongs_to_a_strategy",
+        "confidence_does_not_drift",
+    },
+    "realized_pnl": {
+        "realized_pnl_equals_the_brokers",
+        "realized_pnl_fits_futus_costs",
+    },
     "cash_ledger": {
         "ending_cash_equals_the_cash_report",
         "the_balance_of_funds_runs",
         "cash_flow_equals_trades_and_fees",
     },
-    "settlement_tracking": {"settlement_dates_equal_the_brokers"},
-    "performance_metrics": {"time_weighted_return_equals_the_brokers"},
-    "strategy_chains": {"profit_of_chains_equals_the_ledger"},
-    "order_strategy_map": {
-        "every_filled_order_belongs_to_a_strategy",
-        "every_position_belongs_to_strategies",
-        "confidence_does_not_drift",
-        "our_reading_agrees_with_the_brokers_label",
+    "broker_figures": {
+        "nav_bridge_closes",
     },
-    "ledger_stops": {"every_movement_has_a_rule"},
-    "realized_pnl": {"realized_pnl_equals_the_brokers"},
-    "broker_figures": {"nav_bridge_closes"},
+    "performance_metrics": {
+        "net_liquidation_equals_equity",
+        "time_weighted_return_equals_the_brokers",
+    },
+    "settlement_tracking": {
+        "settlement_dates_equal_the_brokers",
+    },
+    "cash_account_state": {
+        "settled_cash_equals_the_brokers",
+    },
+    "conversion_rates": {
+        "rates_of_trades_are_the_rates_of_their_day",
+    },
+    "cash_movements": {
+        "every_reversal_has_its_opposite",
+    },
+    "day_trades": {
+        "day_trades_equal_the_brokers_count",
+    },
+    "ohlcv": {
+        "every_bar_is_in_a_session",
+        "no_bar_is_missing",
+        "every_bar_has_a_possible_shape",
+        "fill_prices_are_inside_their_bars",
+    },
+    "trade_signals": {
+        "signals_are_unique_and_stable",
+    },
+    "position_snapshots": {
+        "snapshots_equal_the_ledger",
+        "warm_start_equals_cold_start",
+    },
+    "strategy_chains": {
+        "profit_of_chains_equals_the_ledger",
+    },
 }
 WHOLE_JOBS = {"backfill_job", "daily_job"}
 JOBS = {*WHOLE_JOBS, "intraday_job"}
@@ -219,7 +308,8 @@ def test_an_asset_says_what_it_is(name: str) -> None:
     assert spec.owners == ["team:apex"]
     assert "postgres" in spec.kinds
     assert isinstance(schema, dg.TableSchema)
-    assert "account_id" in {column.name for column in schema.columns} or name == "instruments"
+    of_no_account = {"instruments", "ohlcv", "trade_signals"}
+    assert ("account_id" in {column.name for column in schema.columns}) is (name not in of_no_account)
     assert all(column.type and "typing" not in column.type for column in schema.columns)
 
 

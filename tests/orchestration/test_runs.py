@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from apex_pipeline.brokers.scenario import Scenario
-from apex_pipeline.domain.reconciliation import CHECKS, CheckName
+from apex_pipeline.domain.checks import CHECKS, CheckName
 from apex_pipeline.orchestration.assets import ASSETS
 from apex_pipeline.orchestration.location import definitions
 from apex_pipeline.orchestration.resources import Progress

@@ -17,9 +17,9 @@ from dagster._daemon import SchedulerDaemon, get_default_daemon_logger
 from dagster._scheduler.scheduler import launch_scheduled_runs_for_schedule
 
 from apex_pipeline.brokers.scenario import Scenario
-from apex_pipeline.domain.reconciliation import CheckName
+from apex_pipeline.domain.checks import CHECKS as CATALOGUE
+from apex_pipeline.domain.checks import CheckName
 from apex_pipeline.orchestration.assets import ASSETS, RAW_TABLES
-from apex_pipeline.orchestration.checks import CHECKED_ASSETS
 from apex_pipeline.store.tables import ROW_CLASSES
 from tests.orchestration import graphql
 from tests.orchestration.conftest import FIRST, Place, keys
@@ -27,7 +27,7 @@ from tests.orchestration.graphql import WORKSPACE, Ui, until
 from tests.orchestration.served import Served, served_place
 
 ALL = [key.to_user_string() for asset in ASSETS for key in asset.keys]
-CHECKS = {check.value: asset for check, asset in CHECKED_ASSETS.items()}
+CHECKS = {check.value: about.table for check, about in CATALOGUE.items()}
 FILLED = CheckName.ORDER_FILLED_QUANTITY_IS_THE_SUM_OF_ITS_TRADES.value
 COMPLETE = CheckName.RAW_IS_NORMALIZED_PLUS_QUARANTINED.value
 
@@ -115,7 +115,7 @@ def test_materializing_one_day_succeeds_and_its_rows_are_in_the_database(
     served: Served, one_day: dict[str, Any]
 ) -> None:
     assert one_day["status"] == "SUCCESS"
-    assert one_day["stats"] == {"stepsSucceeded": 10, "stepsFailed": 0, "materializations": len(ALL)}
+    assert one_day["stats"] == {"stepsSucceeded": 11, "stepsFailed": 0, "materializations": len(ALL)}
     assert {check["name"] for check in one_day["assetChecks"]} == set(CHECKS)
     expected = invented(served.place, ONE_DAY, ONE_DAY)
     assert expected
@@ -241,7 +241,8 @@ def test_a_started_schedule_launches_a_run_that_loads_its_days(served: Served) -
     (launched,) = ui.ask(graphql.RUNS, filter={"tags": [{"key": "apex/broker", "value": "futu"}]})["results"]
     run = ui.finished(launched["id"])
     assert (run["status"], run["pipelineName"]) == ("SUCCESS", "daily_job")
-    assert {check["name"] for check in run["assetChecks"]} == set(CHECKS)
+    asked = {check for check, asset in CHECKS.items() if asset not in RAW_TABLES["ib"]}
+    assert {check["name"] for check in run["assetChecks"]} == asked
     for asset in ALL:
         bar = ui.partitions(asset)
         expected = None if asset in RAW_TABLES["ib"] else "MATERIALIZED"
@@ -295,5 +296,5 @@ def test_a_backfill_is_one_run_and_ends_with_every_day_of_every_asset(served: Se
         assert {day: bar.get(day) for day in days} == dict.fromkeys(days, "MATERIALIZED")
     for check, asset in CHECKS.items():
         bar = served.ui.check_partitions(asset, check)
-        assert {day: bar.get(day) for day in days} == dict.fromkeys(days, "SUCCEEDED")
+        assert {day: bar.get(day) for day in days} == dict.fromkeys(days, "SUCCEEDED"), check
     assert orders_by_day(served.place, *BACKFILLED) == invented(served.place, *BACKFILLED)

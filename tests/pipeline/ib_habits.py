@@ -79,9 +79,11 @@ def action(of: Contract, kind: str, action_id: str, qty: str, **told: str) -> st
 def held(of: Contract, qty: str, cost: str, *, day: str = LAST, opened: str = "") -> str:
     """What is held at the end of a day: a lot where it says when it was opened, else the whole."""
     unit = Decimal(cost) / Decimal(qty) / Decimal(of["multiplier"])
+    worth = Decimal(qty) * 10 * Decimal(of["multiplier"])
     told = {
-        **of, "reportDate": day, "position": qty, "markPrice": "10", "positionValue": f"{Decimal(qty) * 10}",
-        "openPrice": f"{unit:.9f}", "costBasisPrice": f"{unit:.9f}", "costBasisMoney": cost, "fifoPnlUnrealized": "0",
+        **of, "reportDate": day, "position": qty, "markPrice": "10", "positionValue": f"{worth}",
+        "openPrice": f"{unit:.9f}", "costBasisPrice": f"{unit:.9f}", "costBasisMoney": cost,
+        "fifoPnlUnrealized": f"{worth - Decimal(cost)}",
         "levelOfDetail": "LOT" if opened else "SUMMARY", "openDateTime": opened,
         "originatingTransactionID": f"{next(_NUMBERS)}" if opened else "",
     }  # fmt: skip

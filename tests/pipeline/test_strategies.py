@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from apex_pipeline.domain.reconciliation import CheckName
+from apex_pipeline.domain.checks import CheckName
 from apex_pipeline.pipeline import classify_strategies
+from apex_pipeline.store.repositories.breaks import BreakRepository
 from apex_pipeline.store.repositories.corrections import CorrectionRepository
-from apex_pipeline.store.repositories.ledger import BreakRepository
 from tests.pipeline.conftest import Stage, World, written_rows
 from tests.store.rows import query, tables_hash
 

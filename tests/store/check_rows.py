@@ -6,6 +6,7 @@ from decimal import Decimal
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
+from apex_pipeline.domain.checks import CheckName
 from apex_pipeline.domain.ledger import (
     BasisSource,
     Direction,
@@ -18,10 +19,10 @@ from apex_pipeline.domain.ledger import (
     RealizedPnl,
 )
 from apex_pipeline.domain.models import AssetClass, Broker, BrokerPosition, Instrument, Side, Trade, TradeKind
-from apex_pipeline.domain.reconciliation import CheckName, Finding
+from apex_pipeline.domain.reconciliation import Finding
 from apex_pipeline.domain.statements import BrokerFigures, BrokerLot, BrokerTradeFigures, ClosedLot
 from apex_pipeline.store.db import Database
-from apex_pipeline.store.repositories.ledger import BreakRepository
+from apex_pipeline.store.repositories.breaks import BreakRepository
 from apex_pipeline.store.tables import (
     BROKER_POSITIONS,
     INSTRUMENTS,

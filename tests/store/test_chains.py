@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from apex_pipeline.domain.checks import CheckName
 from apex_pipeline.domain.models import (
     AssetClass,
     Broker,
@@ -19,7 +20,6 @@ from apex_pipeline.domain.models import (
     Trade,
     TradeKind,
 )
-from apex_pipeline.domain.reconciliation import CheckName
 from apex_pipeline.pipeline import classify_strategies, match_lots, tell_strategies
 from apex_pipeline.reports.export import write_report
 from apex_pipeline.reports.strategies import markdown, strategy_tables

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from apex_pipeline.domain.checks import Severity
 from apex_pipeline.domain.models import AssetClass, Broker, Instrument, Order, OrderStatus, Side
-from apex_pipeline.domain.reconciliation import Break, BreakState, Severity
+from apex_pipeline.domain.reconciliation import Break, BreakState
 from apex_pipeline.errors import ConfigError, StorageError
 from apex_pipeline.store.connection import where
 from apex_pipeline.store.copy_text import to_json

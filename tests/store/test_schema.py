@@ -15,7 +15,7 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from apex_pipeline.domain.reconciliation import CheckName
+from apex_pipeline.domain.checks import CheckName
 from apex_pipeline.settings import PROJECT_DIR
 from apex_pipeline.store import tables
 from apex_pipeline.store.db import statement

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from apex_pipeline.domain.checks import CHECKS, CheckName, Severity
 from apex_pipeline.domain.models import AssetClass, Broker, Trade, TradeKind
-from apex_pipeline.domain.reconciliation import CHECKS, CheckName, Finding, Severity
+from apex_pipeline.domain.reconciliation import Finding
 from apex_pipeline.pipeline import reconcile_days, value_accounts
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.calendars import refresh_calendars

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
+from apex_pipeline.domain.checks import CHECKS, CheckName, Severity
 from apex_pipeline.domain.models import Broker, TradeKind
-from apex_pipeline.domain.reconciliation import CHECKS, CheckName, Severity
 from apex_pipeline.pipeline import match_lots
 from apex_pipeline.store.db import Database
 from tests.store.check_rows import compared, differences, findings
@@ -50,7 +50,7 @@ def test_every_filled_order_belongs_to_a_strategy(db: Database, book: Book) -> N
     query(db.url, "DELETE FROM order_strategy_map WHERE order_uid LIKE %s", "%\\_3")
     query(db.url, "UPDATE order_strategy_map SET qty_in_strategy = 1 WHERE order_uid LIKE %s", "%\\_1")
     found = findings(db, ORDERS, DAY, LAST)
-    assert differences(found) == [("IB_U1_1", 2, 1, None), ("IB_U1_3", 100, 0, "MISSING_A")]
+    assert differences(found) == [("IB_U1_1", 2, 1, None), ("IB_U1_3", 100, 0, "MISSING_B")]
     assert {row.severity for row in found} == {Severity.ERROR}
 
 

@@ -25,13 +25,12 @@ class Fault(StrEnum):
     """REFUSE_INIT and MUTE befall a connection, all others an answer of a protocol in `protocols`.
 
     MUTE accepts and never answers; NO_ANSWER leaves single requests unanswered; LATE_ANSWER answers after
-    `late_seconds`. CUT_BODY halves the body under a valid digest. OTHER_SERIAL and OTHER_ACCOUNT answer
-    something that was not asked. SERVER_TIMEOUT says that Futu's servers did not answer the gateway.
-    LOGIN_LOST pushes a notice that the login was kicked out and refuses. LOST_ROWS and DUPLICATE_ROWS lose
-    or repeat the first and then every tenth row. UNKNOWN_ENUM gives the first row a side and a status that
-    no client knows, UNKNOWN_FIELD each row a field that none knows. NO_TIMESTAMPS
-    leaves out the instants, NO_OPTIONALS all that a row need not have. PENDING_FEES sends orders without
-    amounts.
+    `late_seconds`. CUT_BODY halves the body under a valid digest. OTHER_SERIAL and OTHER_ACCOUNT answer something
+    that was not asked. SERVER_TIMEOUT says that Futu's servers did not answer the gateway. LOGIN_LOST pushes a
+    notice that the login was kicked out and refuses. LOST_ROW loses the row in the middle; LOST_ROWS and
+    DUPLICATE_ROWS lose or repeat the first and then every tenth row. UNKNOWN_ENUM gives the first row a side and a
+    status that no client knows, UNKNOWN_FIELD each row a field that none knows. NO_TIMESTAMPS leaves out the
+    instants, NO_OPTIONALS all that a row need not have. PENDING_FEES sends orders without amounts.
     """
 
     REFUSE_INIT = "refuse_init"
@@ -44,6 +43,7 @@ class Fault(StrEnum):
     SLOW_BYTES = "slow_bytes"
     RATE_LIMIT_ONCE = "rate_limit_once"
     EMPTY_LIST_ONCE = "empty_list_once"
+    LOST_ROW = "lost_row"
     LOST_ROWS = "lost_rows"
     DUPLICATE_ROWS = "duplicate_rows"
     PENDING_FEES = "pending_fees"
@@ -97,6 +97,8 @@ class FaultPlan:
         """Apply the faults of lists to the rows of an answer."""
         if rows and self.strikes(Fault.EMPTY_LIST_ONCE, proto_id):
             del rows[:]
+        if rows and self.strikes(Fault.LOST_ROW, proto_id):
+            del rows[len(rows) // 2]
         if rows and self.strikes(Fault.LOST_ROWS, proto_id):
             kept = [row for n, row in enumerate(rows) if n % _EVERY]
             del rows[:]

@@ -83,7 +83,7 @@ class ChainRepository:
         """Tell the changed families of an account, in one transaction; returns changed rows per table."""
         account = {"broker": broker, "account_id": account_id}
         changed = {table.name: Merged(0, 0) for table in (CARDS, CHAINS, CHAIN_GAINS)}
-        with self._db.transaction() as tx:
+        with self._db.sealed() as tx:
             rows = tx.fetch("chains_inputs", **account, version=TELLING_VERSION)
             families = [
                 Changed(row["family"], row["orders"], row["told_from"])

@@ -52,7 +52,7 @@ class EndingRepository:
     def replace(self, account_id: str, ended: Ended) -> Merged:
         """Make the account's endings exactly these, and quarantine what cannot be made out."""
         scope = {"broker": self._broker, "account_id": account_id}
-        with self._db.transaction() as tx:
+        with self._db.sealed() as tx:
             now: datetime = tx.fetch("now")[0]["now"]
             keep = [trade.trade_uid for trade in ended.trades]
             removed = tx.fetch("endings_remove_stale", **scope, made=self._sources, keep=keep)

@@ -1,4 +1,4 @@
-"""Normalized rows and breaks: what the stages after loading read and write."""
+"""Normalized rows: what is made of raw records, and which days are looked at again."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,10 @@ from datetime import date, datetime
 from typing import Any
 
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.domain.reconciliation import Break, CheckName, Finding
 from apex_pipeline.domain.records import Normalized, Record, RecordKind, Relative
-from apex_pipeline.domain.strategies.taxonomy import label_allows
 from apex_pipeline.store.db import Database, Merged, Transaction
 from apex_pipeline.store.repositories.loads import quarantine_rows, record_of
 from apex_pipeline.store.tables import (
-    BREAKS,
     BROKER_BALANCES,
     BROKER_POSITIONS,
     CASH_MOVEMENTS,
@@ -26,7 +23,6 @@ from apex_pipeline.store.tables import (
     STATEMENT_TABLES,
     TRADES,
     as_row,
-    row_as,
 )
 
 Day = tuple[str, date]
@@ -73,7 +69,7 @@ class NormalizeRepository:
         To a day belong the whole of its orders and the relatives of its trades (what takes back what), of any day.
         """
         scope = {"broker": self._broker, **_arrays(days)}
-        with self._db.transaction() as tx:
+        with self._db.sealed() as tx:
             # The dirty marks go first: a load that commits after this line marks its days again.
             tx.execute("dirty_take", stage="normalize", **scope)
             records, rows = self._closed(tx, _known(tx.fetch("raw_slice", **scope)), normalize)
@@ -221,47 +217,6 @@ class NormalizeRepository:
             keys=[record.key for record in records],
             still=[row["quarantine_uid"] for row in quarantined],
         )
-
-
-class BreakRepository:
-    """Runs the check queries and keeps their breaks."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    def findings(self, check: CheckName, from_date: date, to_date: date) -> list[Finding]:
-        """What does not hold between these days."""
-        asks_labels = check is CheckName.OUR_READING_AGREES_WITH_THE_BROKERS_LABEL
-        given = self._labels_at_odds(from_date, to_date) if asks_labels else {}
-        rows = self._db.fetch(f"check_{check.value}", from_date=from_date, to_date=to_date, **given)
-        absent = {"check_name": check.value, "currency": None}
-        return [row_as(Finding, absent | row) for row in rows]
-
-    def _labels_at_odds(self, from_date: date, to_date: date) -> dict[str, list[str]]:
-        """Labels of these days beside types that they were read as and rule out, in step: the catalogue knows."""
-        told = self._db.fetch("labels_told", from_date=from_date, to_date=to_date)
-        odd = [row for row in told if not label_allows(row["label"], row["strategy_type"])]
-        return {"labels": [row["label"] for row in odd], "types": [row["strategy_type"] for row in odd]}
-
-    def subjects(self, check: CheckName, from_date: date, to_date: date) -> dict[date, int]:
-        """How many things the check compares on each day: a check that compares nothing proves nothing."""
-        rows = self._db.fetch(f"subjects_{check.value}", from_date=from_date, to_date=to_date)
-        return {row["business_date"]: row["subjects"] for row in rows}
-
-    def existing(self, from_date: date, to_date: date) -> list[Break]:
-        """Breaks of these days, whatever their state."""
-        return [row_as(Break, row) for row in self._db.fetch("breaks_between", from_date=from_date, to_date=to_date)]
-
-    def save(self, breaks: Sequence[Break], from_date: date, to_date: date) -> Merged:
-        """Write breaks; equal rows are not touched."""
-        with self._db.transaction() as tx:
-            tx.execute("dirty_clear_between", stage="reconcile", from_date=from_date, to_date=to_date)
-            return tx.merge(BREAKS, map(as_row, breaks))
-
-    def dirty_span(self, from_date: date, to_date: date) -> tuple[date, date]:
-        """The range widened to the days that changed since they were last reconciled."""
-        row = self._db.fetchrow("dirty_span", stage="reconcile", from_date=from_date, to_date=to_date)
-        return (row["from_date"], row["to_date"]) if row else (from_date, to_date)
 
 
 def _known(rows: Iterable[Mapping[str, Any]]) -> dict[Identity, Record]:

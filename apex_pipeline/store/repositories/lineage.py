@@ -17,6 +17,9 @@ from apex_pipeline.store.tables import FEE_ALLOCATIONS, STATEMENT_TABLES, Table,
 MOST = 5
 """Rows shown of one join; the number of the others is told."""
 
+MOST_OF_A_BREAK = 20
+"""Rows that are followed of those that a break names."""
+
 DEEPEST = 8
 _BEFORE, _AFTER = 80, 400
 _LONGEST = 8000
@@ -138,6 +141,8 @@ class LineageRepository:
 
     def _starts(self, tx: Transaction, name: str) -> list[Origin]:
         table, _, rest = name.partition("/")
+        if rest and "_raw_" in table:
+            return [_recorded(tx, row, {}) for row in _raw_rows(tx, table, rest)]
         if rest and is_named(table):
             known = table_named(table)
             key = rest.split("/", len(known.key) - 1)
@@ -159,10 +164,10 @@ class LineageRepository:
             for made_of in rows[:MOST]:
                 self._add(tx, origin, Origin(edge.table, _key(table, made_of), made_of), seen, depth)
             origin.more += len(rows) > MOST
-        for raw in _raw_records(tx, origin):
-            told = Origin(f"{raw['kind']}_raw_{raw['broker'].lower()}", raw["record_key"], raw)
-            told.made_of.extend(_documents(tx, raw, origin.row))
-            origin.made_of.append(told)
+        origin.made_of.extend(_recorded(tx, raw, origin.row) for raw in _raw_records(tx, origin))
+        for name in _blamed(origin):
+            for found in self._starts(tx, name):
+                self._add(tx, origin, found, seen, depth)
 
     def _add(self, tx: Transaction, into: Origin, found: Origin, seen: set[tuple[str, str]], depth: int) -> None:
         if (found.table, found.key) in seen:
@@ -170,6 +175,28 @@ class LineageRepository:
         seen.add((found.table, found.key))
         into.made_of.append(found)
         self._follow(tx, found, seen, depth + 1)
+
+
+def _blamed(origin: Origin) -> list[str]:
+    """The rows that a break names, and the breaks that it follows from."""
+    if origin.table != "recon_breaks":
+        return []
+    return [*map(str, origin.row["evidence"].get("rows") or ()), *origin.row["follows"]][:MOST_OF_A_BREAK]
+
+
+def _raw_rows(tx: Transaction, table: str, rest: str) -> list[Row]:
+    """The raw record that is named by its table, account and key."""
+    kind, _, broker = table.partition("_raw_")
+    account, _, key = rest.partition("/")
+    scope = {"broker": broker.upper(), "account_id": account, "kinds": [kind]}
+    return tx.fetch("why_record", **scope, key=key, order_id=None)
+
+
+def _recorded(tx: Transaction, raw: Row, made: Row) -> Origin:
+    """A raw record and where it stands in the bytes received; `made` is the row that was made of it."""
+    told = Origin(f"{raw['kind']}_raw_{raw['broker'].lower()}", raw["record_key"], raw)
+    told.made_of.extend(_documents(tx, raw, made))
+    return told
 
 
 def _with_source(origin: Origin) -> Row:

@@ -82,7 +82,7 @@ class LoadRepository:
 
     def store(self, run_id: int, call: Call, delivery: Delivery, started_at: datetime) -> Loaded:
         """Commit everything one call brought, or nothing of it."""
-        with self._db.transaction() as tx:
+        with self._db.sealed() as tx:
             begun = tx.fetch("load_begin", **self._scope(run_id, call), started_at=started_at)[0]
             load_id: int = begun["load_id"]
             merged = self._store_records(tx, load_id, delivery.records, begun["finished_at"])

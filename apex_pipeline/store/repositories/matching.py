@@ -36,7 +36,7 @@ class MatchRepository:
 
     def match(self, from_date: date, to_date: date, observe: Observe = silent) -> dict[str, Merged]:
         """Match the account-days of the range and those that changed, in one transaction; returns rows per table."""
-        with self._db.transaction() as tx:
+        with self._db.sealed() as tx:
             changed = match_lots(tx, from_date, to_date, observe)
             observe("following positions", 0, 0)
             changed |= _follow(tx, from_date, to_date)

@@ -109,7 +109,7 @@ class StrategyRepository:
 
     def reclassify(self, account_id: str, classify: Classify) -> Merged:
         """Classify the families of the account whose inputs changed; returns changed rows of orders and holdings."""
-        with self._db.transaction() as tx:
+        with self._db.sealed() as tx:
             # The marks go first: what commits after this line marks its days again.
             tx.execute("dirty_clear", stage="classify", account_id=account_id)
             rewrite_openings(tx, [account_id])

@@ -55,7 +55,7 @@ def value_now(db: Database, account_id: str, now: datetime) -> Performance | Non
     `as_of` is the beginning of the hour, so that a second call in an hour replaces the first. Growth is measured
     against the days before.
     """
-    with db.transaction() as tx:
+    with db.sealed() as tx:
         past = _past(tx, {account_id: now.date() + timedelta(1)})
         if not past[account_id]:
             return None

@@ -20,7 +20,7 @@ class ValueRepository:
         """Value the accounts that have days in the range or changed ones; returns changed rows per table."""
         observe("reading the calendars of exchanges", 0, 0)
         changed = {"market_days": refresh_calendars(self._db)}
-        with self._db.transaction() as tx:
+        with self._db.sealed() as tx:
             # The marks go first: what commits after this line marks its days again.
             rows = tx.fetch("value_take", from_date=from_date, to_date=to_date)
             first_days: dict[str, date] = {row["account_id"]: row["first_day"] for row in rows}

@@ -9,28 +9,30 @@ WITH day AS (
     WHERE c.broker = 'FUTU' AND c.data_type = 'futu_cash'
       AND c.from_date <= %(to_date)s::date + 4 AND c.to_date >= %(from_date)s::date - 4
 ), side AS (
-    SELECT m.account_id, m.currency, m.booked_on AS on_date, m.amount AS flow, 0 AS ours, 0 AS fees
+    SELECT m.account_id, m.currency, m.booked_on AS on_date, m.amount AS flow, 0 AS ours, 0 AS fees, m.kind
     FROM cash_movements m
     WHERE m.broker = 'FUTU' AND m.kind IN ('TRADE', 'FEE') AND m.amount <> 0
       AND m.booked_on BETWEEN %(from_date)s::date - 4 AND %(to_date)s::date + 4
       AND NOT EXISTS (SELECT FROM cash_ledger c WHERE c.entry_uid = m.cash_uid || ':CASH')
     UNION ALL
-    SELECT c.account_id, c.currency, c.booked_on, 0, c.amount, CASE c.kind WHEN 'FEE' THEN 1 ELSE 0 END
+    SELECT c.account_id, c.currency, c.booked_on, 0, c.amount, CASE c.kind WHEN 'FEE' THEN 1 ELSE 0 END, c.kind
     FROM cash_ledger c
     WHERE c.broker = 'FUTU' AND c.kind IN ('TRADE', 'FEE') AND c.cash_uid IS NULL
       AND c.account_id IN (SELECT account_id FROM day)
       AND c.booked_on BETWEEN %(from_date)s::date - 4 AND %(to_date)s::date + 4
 ), daily AS (
     SELECT s.account_id, s.currency, s.on_date, sum(s.flow) AS flow, sum(s.ours) AS ours,
-           sum(s.ours) - sum(s.flow) AS delta, greatest(sum(s.fees), 1) * 0.005 AS tolerance
+           sum(s.ours) - sum(s.flow) AS delta, greatest(sum(s.fees), 1) * 0.005 AS tolerance,
+           abs(coalesce(sum(s.ours - s.flow) FILTER (WHERE s.kind = 'TRADE'), 0)) <= 0.005 AS trades_agree
     FROM side s JOIN day USING (account_id, on_date) GROUP BY 1, 2, 3
 )
 SELECT 'FUTU' AS broker, d.account_id, concat(d.account_id, ' ', d.currency, ' ', d.on_date) AS subject,
        d.on_date AS business_date, d.flow AS expected, d.ours AS actual,
        CASE WHEN near.agrees OR pending.orders IS NOT NULL THEN 'WARN' ELSE 'ERROR' END AS severity, d.currency,
        CASE WHEN near.agrees THEN 'TIMING' WHEN pending.orders IS NOT NULL THEN 'FEE_PENDING'
-            WHEN d.flow = 0 THEN 'MISSING_B' WHEN d.ours = 0 THEN 'MISSING_A' END AS cause,
-       jsonb_build_object('orders_without_fees', pending.orders, 'bookings', bookings.told) AS evidence
+            WHEN d.flow = 0 THEN 'MISSING_A' WHEN d.ours = 0 THEN 'MISSING_B' END AS cause,
+       jsonb_build_object('orders_without_fees', pending.orders, 'trades_agree', d.trades_agree, 'bookings', bookings.told,
+                          'rows', coalesce(bookings.names, '[]'::jsonb) || coalesce(pending.orders, '[]'::jsonb)) AS evidence
 FROM daily d
 CROSS JOIN LATERAL (
     SELECT coalesce(bool_or(abs(total) <= allowed), false) AS agrees FROM (
@@ -48,7 +50,8 @@ CROSS JOIN LATERAL (
       AND NOT EXISTS (SELECT FROM fees_norm f WHERE f.order_uid = t.order_uid)
 ) AS pending
 CROSS JOIN LATERAL (
-    SELECT jsonb_agg(jsonb_build_object('cash_uid', m.cash_uid, 'amount', m.amount::text) ORDER BY m.cash_uid) AS told
+    SELECT jsonb_agg(jsonb_build_object('cash_uid', m.cash_uid, 'amount', m.amount::text) ORDER BY m.cash_uid) AS told,
+           jsonb_agg(m.cash_uid ORDER BY m.cash_uid) AS names
     FROM (
         SELECT m.cash_uid, m.amount FROM cash_movements m
         WHERE m.account_id = d.account_id AND m.currency = d.currency AND m.booked_on = d.on_date

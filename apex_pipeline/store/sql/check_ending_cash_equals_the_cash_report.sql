@@ -2,6 +2,8 @@
 -- own components; and from the report before it to its starting cash nothing is missing. Where ours do not, the
 -- components that differ and the transactions that stand on one side only (entries, lines of the statement of funds)
 -- are named. A transaction of which another currency was moved than our row says is the likely cause: FX.
+-- The collateral of lent securities is no cash of the account: IB tells it beside the ending cash, which it does not
+-- change (slbNetCash is both together).
 DROP TABLE IF EXISTS every_report;
 DROP TABLE IF EXISTS balance;
 CREATE TEMPORARY TABLE every_report (
@@ -58,8 +60,7 @@ WITH part (name, component) AS (
            ('internalTransfers', 'transfers'), ('paxosTransfers', 'transfers'), ('excessFundSweep', 'transfers'),
            ('linkingAdjustments', 'other'), ('cfdCharges', 'other'), ('feesReceivables', 'other'),
            ('taxReceivables', 'other'), ('ipoSubscription', 'other'), ('commissionCreditsRedemption', 'other'),
-           ('carbonCredits', 'other'), ('donations', 'other'), ('slbNetSecuritiesLentActivity', 'other'),
-           ('other', 'other'), ('fxTranslationGainLoss', 'other')
+           ('carbonCredits', 'other'), ('donations', 'other'), ('other', 'other'), ('fxTranslationGainLoss', 'other')
 ), kind (kind, component) AS (
     VALUES ('TRADE', 'trades'), ('FX', 'trades'), ('FEE', 'fees'), ('DIVIDEND', 'dividends'), ('INTEREST', 'interest'),
            ('TAX', 'taxes'), ('DEPOSIT', 'deposits'), ('WITHDRAWAL', 'deposits'), ('TRANSFER', 'transfers')
@@ -92,8 +93,8 @@ WITH part (name, component) AS (
 SELECT f.broker, f.account_id, concat(f.account_id, ' ', f.currency, ' ', f.from_date, '..', f.to_date, f.place) AS subject,
        f.to_date AS business_date, f.expected, f.actual, f.severity, f.currency,
        CASE WHEN f.place = ' start' THEN 'OPENING_BALANCE' WHEN f.place <> '' THEN 'CONVENTION'
-            WHEN likely.other_currency THEN 'FX' WHEN likely.only_theirs THEN 'MISSING_A'
-            WHEN likely.only_ours THEN 'MISSING_B' END AS cause,
+            WHEN likely.other_currency THEN 'FX' WHEN likely.only_theirs THEN 'MISSING_B'
+            WHEN likely.only_ours THEN 'MISSING_A' END AS cause,
        CASE f.place
            WHEN ' start' THEN jsonb_build_object('last_told', f.last_told, 'starting_cash', f.starting::text)
            WHEN '' THEN jsonb_build_object('components', components.differing, 'transactions', likely.differing)

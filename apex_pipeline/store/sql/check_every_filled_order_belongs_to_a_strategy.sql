@@ -9,7 +9,7 @@ WITH filled AS (
 )
 SELECT f.broker, f.account_id, f.order_uid AS subject, f.trade_date AS business_date, trim_scale(f.qty) AS expected,
        trim_scale(coalesce(n.qty, 0)) AS actual, 'ERROR' AS severity,
-       CASE WHEN n.order_uid IS NULL THEN 'MISSING_A' END AS cause,
+       CASE WHEN n.order_uid IS NULL THEN 'MISSING_B' END AS cause,
        jsonb_build_object('strategy_uids', coalesce(n.strategies, '[]'::jsonb)) AS evidence
 FROM filled f LEFT JOIN named n USING (order_uid)
 WHERE coalesce(n.qty, 0) <> f.qty

@@ -1,7 +1,50 @@
--- B03. Orders that Futu never told are rebuilt from their deals and marked by their source.
-SELECT broker, account_id, order_uid AS subject, trade_date AS business_date, 1::numeric AS expected,
-       0::numeric AS actual, 'WARN' AS severity, 'REFERENCE_DATA' AS cause,
-       jsonb_build_object('symbol', symbol, 'filled_qty', filled_qty::text) AS evidence
-FROM orders_norm
-WHERE source = 'futu_deals' AND trade_date BETWEEN %(from_date)s AND %(to_date)s
+-- B03. Every trade that names an order has it, and the order is one that the broker told. Futu may leave an order out
+-- of its history; it is then rebuilt from its deals and marked by its source: a warning. An order that is nowhere, not
+-- even rebuilt, is an error on the day of its first trade. Trades without the number of an order (book entries, old
+-- deals) ask for none.
+WITH orphan AS MATERIALIZED (
+    SELECT DISTINCT t.order_uid FROM trades_norm t LEFT JOIN orders_norm o ON o.order_uid = t.order_uid
+    WHERE t.trade_date BETWEEN %(from_date)s AND %(to_date)s AND t.order_uid IS NOT NULL AND o.order_uid IS NULL
+)
+SELECT lost.broker, lost.account_id, lost.order_uid AS subject, lost.trade_date AS business_date, 1::numeric AS expected,
+       0::numeric AS actual, 'ERROR' AS severity,
+       CASE WHEN quarantined.reason IS NOT NULL THEN 'REFERENCE_DATA'
+            WHEN told.name IS NOT NULL OR lost.broker = 'IB' THEN 'PIPELINE' ELSE 'MISSING_A' END AS cause,
+       jsonb_strip_nulls(jsonb_build_object(
+           'order_uid', lost.order_uid, 'symbol', lost.symbol, 'trades', lost.trades, 'order_record', told.name,
+           'quarantined', quarantined.reason,
+           'rows', lost.uids || CASE WHEN told.name IS NULL THEN '[]' ELSE to_jsonb(told.name) END)) AS evidence
+FROM (
+    SELECT min(t.broker) AS broker, min(t.account_id) AS account_id, t.order_uid, min(t.trade_date) AS trade_date,
+           CASE WHEN min(t.symbol) = max(t.symbol) THEN min(t.symbol) END AS symbol,
+           jsonb_path_query_array(jsonb_agg(t.trade_uid ORDER BY t.trade_uid), '$[0 to 18]') AS uids,
+           jsonb_path_query_array(jsonb_agg(jsonb_build_object(
+               'trade_uid', t.trade_uid, 'symbol', t.symbol, 'side', t.side, 'qty', t.qty::text, 'price', t.price::text,
+               'counts', t.effective) ORDER BY t.trade_uid), '$[0 to 18]') AS trades
+    FROM trades_norm t WHERE t.order_uid IN (SELECT order_uid FROM orphan)
+    GROUP BY t.order_uid
+) AS lost
+LEFT JOIN LATERAL (
+    SELECT 'orders_raw_' || lower(r.broker) || '/' || r.account_id || '/' || r.record_key AS name
+    FROM raw_records r
+    WHERE r.kind = 'orders' AND r.broker = lost.broker AND r.account_id = lost.account_id AND lost.broker = 'FUTU'
+      AND r.record_key = substr(lost.order_uid, length(lost.broker) + length(lost.account_id) + 3)
+    LIMIT 1
+) AS told ON true
+LEFT JOIN LATERAL (
+    SELECT min(q.reason) AS reason FROM quarantine q
+    WHERE q.broker = lost.broker AND q.kind = 'orders' AND q.account_id = lost.account_id AND q.resolved_at IS NULL
+      AND q.broker_key = substr(lost.order_uid, length(lost.broker) + length(lost.account_id) + 3)
+) AS quarantined ON true
+WHERE lost.trade_date BETWEEN %(from_date)s AND %(to_date)s
+UNION ALL
+SELECT o.broker, o.account_id, o.order_uid, o.trade_date, 1, 0, 'WARN', 'REFERENCE_DATA',
+       jsonb_build_object('order_uid', o.order_uid, 'symbol', o.symbol, 'filled_qty', o.filled_qty::text,
+                          'rows', jsonb_build_array(o.order_uid) || known.uids)
+FROM orders_norm o
+CROSS JOIN LATERAL (
+    SELECT jsonb_path_query_array(coalesce(jsonb_agg(t.trade_uid ORDER BY t.trade_uid), '[]'), '$[0 to 18]') AS uids
+    FROM trades_norm t WHERE t.order_uid = o.order_uid
+) AS known
+WHERE o.source = 'futu_deals' AND o.trade_date BETWEEN %(from_date)s AND %(to_date)s
 ORDER BY 3

@@ -91,16 +91,86 @@ WITH loose AS (
         SELECT FROM unnamed u WHERE (u.account_id, u.currency, u.on_date) = (m.account_id, m.currency, m.on_date)
     )
     GROUP BY 1, 2, 3, 4, 5 HAVING abs(sum(theirs) - sum(ours)) > 0.005
+), lacking AS (
+    -- Transactions that we have no trade and no booking of: their own line tells quantity and price, or what was booked. The
+    -- commission may be there, with the uid of its trade.
+    SELECT d.account_id, d.currency, d.on_date, d.transaction_id, l.line_uid, l.amount, l.activity_code, l.settle_date,
+           l.symbol, l.description, i.underlying, i.asset_class, r.payload ->> 'conid' AS conid, number.qty, number.price,
+           coalesce(number.multiplier, i.multiplier) AS multiplier, number.commission, number.tax, o.order_uid,
+           coalesce(fee.trade_uid, 'IB_' || d.account_id || '_T' || d.transaction_id) AS trade_uid, d.entries IS NULL AS is_unpaid
+    FROM differing d
+    JOIN broker_funds l ON l.account_id = d.account_id AND l.business_date = d.on_date AND l.currency = d.currency
+                       AND l.level = 'Currency' AND l.from_date IS NULL AND l.broker_transaction_id = d.transaction_id
+    JOIN sections_raw_ib r ON r.account_id = l.account_id
+                          AND r.record_key = substr(l.line_uid, length('IB_' || l.account_id || '_') + 1)
+    LEFT JOIN instruments i ON i.symbol = l.symbol
+    CROSS JOIN LATERAL (
+        SELECT max(told.value) FILTER (WHERE told.name = 'tradeQuantity') AS qty,
+               max(told.value) FILTER (WHERE told.name = 'tradePrice') AS price,
+               max(told.value) FILTER (WHERE told.name = 'multiplier') AS multiplier,
+               max(told.value) FILTER (WHERE told.name = 'tradeCommission') AS commission,
+               max(told.value) FILTER (WHERE told.name = 'tradeTax') AS tax
+        FROM (
+            SELECT field.key AS name, replace(field.value, ',', '')::numeric AS value FROM jsonb_each_text(r.payload) AS field
+            WHERE field.key IN ('tradeQuantity', 'tradePrice', 'multiplier', 'tradeCommission', 'tradeTax')
+              AND field.value ~ '^-?[0-9][0-9,]*([.][0-9]+)?$'
+        ) AS told
+    ) AS number
+    LEFT JOIN LATERAL (
+        -- an order that knows of more than its trades tell
+        SELECT known.order_uid FROM orders_norm known
+        WHERE known.order_uid = 'IB_' || d.account_id || '_' || (r.payload ->> 'orderID')
+          AND known.filled_qty > coalesce((SELECT sum(t.qty) FROM trades_norm t
+                                           WHERE t.order_uid = known.order_uid AND t.effective), 0)
+    ) AS o ON true
+    LEFT JOIN fees_norm fee ON fee.fee_uid = concat_ws('_', 'IB', d.account_id, d.transaction_id, 'COMMISSION')
+    WHERE d.entries IS NULL OR NOT EXISTS (
+        SELECT FROM trades_norm t WHERE t.broker = 'IB' AND t.account_id = d.account_id AND t.broker_trade_id = d.transaction_id)
+), proposed AS (
+    SELECT account_id, currency, on_date, jsonb_build_object('do', 'insert', 'table', 'trades_norm', 'row', jsonb_strip_nulls(jsonb_build_object(
+               'trade_uid', trade_uid, 'order_uid', order_uid, 'broker', 'IB', 'account_id', account_id, 'broker_trade_id', transaction_id,
+               'market', split_part(symbol, '.', 1), 'symbol', symbol, 'underlying', underlying, 'asset_class', asset_class, 'kind', 'TRADE', 'effective', true,
+               'side', CASE WHEN qty > 0 THEN 'BUY' ELSE 'SELL' END, 'qty', abs(qty)::text, 'price', price::text,
+               'multiplier', multiplier::text, 'amount', (abs(qty) * price * multiplier)::text, 'currency', currency,
+               'executed_at', on_date || 'T20:00:00Z', 'trade_date', on_date, 'report_date', on_date, 'settle_date', settle_date,
+               'instrument_id', conid, 'source', 'FLEX'))) AS change, transaction_id
+    FROM lacking WHERE activity_code IN ('BUY', 'SELL') AND qty <> 0 AND asset_class IS NOT NULL AND multiplier IS NOT NULL AND price IS NOT NULL
+    UNION ALL
+    SELECT account_id, currency, on_date, jsonb_build_object('do', 'insert', 'table', 'fees_norm', 'row', jsonb_strip_nulls(jsonb_build_object(
+               'fee_uid', concat_ws('_', 'IB', account_id, transaction_id, part.kind), 'order_uid', order_uid,
+               'trade_uid', CASE part.kind WHEN 'COMMISSION' THEN trade_uid END, 'broker', 'IB', 'account_id', account_id,
+               'fee_type', part.kind, 'broker_fee_name', part.name, 'amount', (-part.amount)::text, 'currency', currency,
+               'charged_on', on_date))), NULL
+    FROM lacking CROSS JOIN LATERAL (VALUES ('COMMISSION', 'ibCommission', commission), ('TAX', 'taxes', tax)) AS part (kind, name, amount)
+    WHERE activity_code IN ('BUY', 'SELL') AND qty <> 0 AND asset_class IS NOT NULL AND multiplier IS NOT NULL AND price IS NOT NULL AND part.amount <> 0
+      AND is_unpaid
+    UNION ALL
+    SELECT account_id, currency, on_date, jsonb_build_object('do', 'insert', 'table', 'cash_movements', 'row', jsonb_strip_nulls(jsonb_build_object(
+               'cash_uid', 'IB_' || account_id || '_C' || transaction_id, 'broker', 'IB', 'account_id', account_id,
+               'broker_cash_id', transaction_id, 'kind', booking.kind, 'symbol', symbol, 'amount', amount::text, 'currency', currency,
+               'booked_on', on_date, 'settle_date', settle_date, 'description', description, 'source', 'FLEX'))), transaction_id
+    FROM lacking
+    JOIN (VALUES ('DIV', 'DIVIDEND'), ('PIL', 'DIVIDEND'), ('FRTAX', 'TAX'), ('CINT', 'INTEREST'), ('DINT', 'INTEREST'),
+                 ('INTR', 'INTEREST'), ('INTP', 'INTEREST'), ('DEP', 'DEPOSIT'), ('WITH', 'WITHDRAWAL'), ('OFEE', 'FEE')
+    ) AS booking (code, kind) ON booking.code = activity_code
+    WHERE is_unpaid
 )
+
 SELECT broker, account_id, concat(account_id, ' ', currency, ' ', from_date, '..', to_date) AS subject,
        to_date AS business_date, expected, actual, 'ERROR' AS severity, currency, NULL AS cause,
        jsonb_build_object('loose_balances', balances) AS evidence
 FROM broken WHERE abs(expected - actual) > 0.01 OR balances IS NOT NULL
 UNION ALL
 SELECT broker, account_id, concat(account_id, ' ', currency, ' ', on_date), on_date, sum(theirs), sum(ours), 'ERROR',
-       currency, CASE WHEN bool_and(ours = 0) THEN 'MISSING_A' WHEN bool_and(theirs = 0) THEN 'MISSING_B' END,
+       currency, CASE WHEN bool_and(ours = 0) THEN 'MISSING_B' WHEN bool_and(theirs = 0) THEN 'MISSING_A' END,
        jsonb_build_object('transactions', jsonb_agg(jsonb_build_object(
            'transaction', transaction_id, 'theirs', theirs::text, 'ours', ours::text, 'entries', entries
-       ) ORDER BY transaction_id))
-FROM differing GROUP BY 1, 2, 3, 4, currency
+       ) ORDER BY transaction_id), 'rows', coalesce(jsonb_path_query_array(jsonb_agg(entries) FILTER (WHERE entries IS NOT NULL), '$[*][*]'), '[]')
+           || coalesce((SELECT jsonb_agg(DISTINCT k.line_uid) FROM lacking k
+                        WHERE (k.account_id, k.currency, k.on_date) = (d.account_id, d.currency, d.on_date)), '[]'))
+       || coalesce((
+           SELECT jsonb_build_object('set_right', jsonb_agg(p.change)) FROM proposed p
+           WHERE (p.account_id, p.currency, p.on_date) = (d.account_id, d.currency, d.on_date)
+           HAVING count(DISTINCT p.transaction_id) = count(DISTINCT d.transaction_id)), '{}')
+FROM differing d GROUP BY 1, 2, 3, 4, currency
 ORDER BY 3

@@ -1,2 +1,2 @@
-SELECT business_date, count(*) AS subjects FROM raw_records
-WHERE business_date BETWEEN %(from_date)s AND %(to_date)s GROUP BY 1
+SELECT broker, account_id, business_date, count(*) AS subjects FROM raw_records
+WHERE business_date BETWEEN %(from_date)s AND %(to_date)s GROUP BY 1, 2, 3

@@ -1,0 +1,1 @@
+SELECT * FROM recon_breaks WHERE break_uid = ANY (%(uids)s)

@@ -1,0 +1,1 @@
+CREATE TEMPORARY TABLE results_found (LIKE recon_results) ON COMMIT DROP
