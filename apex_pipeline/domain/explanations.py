@@ -1,29 +1,20 @@
 """What explains a break without a person: named rules, each for all of its amount.
 
-A rule looks at findings alone. That a break follows from another one is a proof rather than a rule: the cause is set
-right in a rehearsal, and what then agrees follows from it; see `diagnosis`. A missing fee is the exception: nobody told
-its amount, so there is nothing to set right, but that it is the same fee is plain.
+A rule looks at findings alone: time that has not run out, a fee that nobody told yet, and what several checks see of
+one difference. What findings alone do not show is proven rather than claimed: the cause is set right in a rehearsal,
+and what then agrees follows from it; see `diagnosis`.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from enum import StrEnum
 from typing import Any
 
 from apex_pipeline.domain.business_days import BusinessDays, business_days
 from apex_pipeline.domain.checks import CheckName, Severity
-from apex_pipeline.domain.reconciliation import TIMING, Explanation, Finding
+from apex_pipeline.domain.reconciliation import TIMING, BreakRule, Explanation, Finding
+from apex_pipeline.domain.same_difference import told_elsewhere
 
 FEE_PENDING = "FEE_PENDING"
-
-
-class Rule(StrEnum):
-    """What a break may be explained by."""
-
-    FOLLOWS = "agrees_once_its_cause_is_set_right"
-    FEE_IS_DUE = "a_fee_may_come_two_business_days_late"
-    FEE_IS_MISSING = "the_same_fee_is_missing"
-    DAYS_AGREE = "what_was_booked_on_neighbouring_days_agrees"
 
 
 _ASKED = CheckName.EVERY_FEE_THAT_WAS_ASKED_WAS_ANSWERED
@@ -34,28 +25,29 @@ _FLOW = CheckName.CASH_FLOW_EQUALS_TRADES_AND_FEES
 def explained_by_rule(findings: Sequence[Finding]) -> dict[str, Explanation]:
     """The findings that a rule accounts for, all of each, by the uid of their breaks."""
     unpaid = {one.evidence.get("order_uid"): one.break_uid for one in findings if one.check_name == _PAID}
-    return {one.break_uid: told for one in findings if (told := _explanation(one, unpaid))}
+    of_time = {one.break_uid: told for one in findings if (told := _explanation(one, unpaid))}
+    return told_elsewhere(findings) | of_time
 
 
 def _explanation(finding: Finding, unpaid: Mapping[Any, str]) -> Explanation | None:
     check, cause = CheckName(finding.check_name), finding.cause
     if check is _PAID and cause == FEE_PENDING and finding.severity is Severity.WARN:
-        return Explanation(Rule.FEE_IS_DUE)
+        return Explanation(BreakRule.FEE_IS_DUE)
     if check is _FLOW and cause == TIMING:
-        return Explanation(Rule.DAYS_AGREE)
+        return Explanation(BreakRule.DAYS_AGREE)
     if check is _ASKED and finding.evidence.get("order_uid") in unpaid:
-        return Explanation(Rule.FEE_IS_MISSING, (unpaid[finding.evidence["order_uid"]],))
+        return Explanation(BreakRule.FEE_IS_MISSING, (unpaid[finding.evidence["order_uid"]],))
     if check is _FLOW and cause == FEE_PENDING and finding.evidence.get("trades_agree"):
         # The money of the trades agrees, so all of the difference is fees, and these orders have none.
         orders: list[str] = list(finding.evidence["orders_without_fees"])
         if all(order in unpaid for order in orders):
-            return Explanation(Rule.FEE_IS_MISSING, tuple(unpaid[order] for order in orders))
+            return Explanation(BreakRule.FEE_IS_MISSING, tuple(unpaid[order] for order in orders))
     return None
 
 
 def followed(cause_uids: tuple[str, ...]) -> Explanation:
     """The explanation of a break that agrees once these are set right."""
-    return Explanation(Rule.FOLLOWS, cause_uids)
+    return Explanation(BreakRule.FOLLOWS, cause_uids)
 
 
 class Ages:

@@ -174,11 +174,27 @@ class ReconciledDay:
     closed: int
 
 
+class BreakRule(StrEnum):
+    """What a break may be explained by without a person."""
+
+    FOLLOWS = "agrees_once_its_cause_is_set_right"
+    FEE_IS_DUE = "a_fee_may_come_two_business_days_late"
+    FEE_IS_MISSING = "the_same_fee_is_missing"
+    DAYS_AGREE = "what_was_booked_on_neighbouring_days_agrees"
+    DAYS_ARE_UNTOLD = "the_days_before_were_not_told"
+    SAME_FILLS = "the_same_fills_are_missing"
+    SAME_POSITION = "the_same_position_is_off_by_as_much"
+    SAME_TRANSACTIONS = "the_same_transactions_are_off_by_as_much"
+    SAME_LINES = "the_same_lines_are_off_by_as_much"
+    SAME_BALANCE = "the_same_balance_is_off_by_as_much"
+    SAME_COST = "the_same_cost_is_off_by_as_much"
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What accounts for all of a break: the rule's name, and the breaks that it follows from if it is that."""
+    """What accounts for all of a break: the rule, and the breaks that it follows from if it is that."""
 
-    rule: str
+    rule: BreakRule
     follows: tuple[str, ...] = ()
 
 

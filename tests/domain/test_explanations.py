@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from apex_pipeline.domain.checks import CHECKS, CheckName, Severity
-from apex_pipeline.domain.explanations import Ages, Rule, explained_by_rule, followed
+from apex_pipeline.domain.explanations import Ages, explained_by_rule, followed
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.domain.reconciliation import Explanation, Finding
+from apex_pipeline.domain.reconciliation import BreakRule, Explanation, Finding
 
 MONDAY = date(2026, 7, 6)
 
@@ -33,7 +33,7 @@ def explanation_of(finding: Finding, *others: Finding) -> Explanation | None:
 def test_a_fee_that_is_not_due_yet_is_explained() -> None:
     told = explanation_of(finding(PAID, cause="FEE_PENDING"))
     assert told is not None
-    assert told.rule is Rule.FEE_IS_DUE
+    assert told.rule is BreakRule.FEE_IS_DUE
     assert explanation_of(finding(PAID, cause="FEE_PENDING", severity=Severity.ERROR)) is None
     assert explanation_of(finding(PAID, cause="MISSING_B")) is None
 
@@ -41,13 +41,13 @@ def test_a_fee_that_is_not_due_yet_is_explained() -> None:
 def test_money_that_agrees_over_neighbouring_days_is_explained() -> None:
     told = explanation_of(finding(FLOW, cause="TIMING"))
     assert told is not None
-    assert told.rule is Rule.DAYS_AGREE
+    assert told.rule is BreakRule.DAYS_AGREE
 
 
 def test_what_lacks_the_same_fee_follows_from_the_order_without_it() -> None:
     unpaid = finding(PAID, evidence={"order_uid": "o1"}, cause="MISSING_B")
     asked = finding(ASKED, evidence={"order_uid": "o1"})
-    assert explanation_of(asked, unpaid) == Explanation(Rule.FEE_IS_MISSING, (unpaid.break_uid,))
+    assert explanation_of(asked, unpaid) == Explanation(BreakRule.FEE_IS_MISSING, (unpaid.break_uid,))
     assert explanation_of(unpaid, asked) is None, "the order without its fee is the break"
     assert explanation_of(finding(ASKED, evidence={"order_uid": "o2"}), unpaid) is None
 
@@ -70,7 +70,7 @@ def test_no_other_matter_of_time_is_explained(check: CheckName) -> None:
 
 def test_what_follows_names_its_causes() -> None:
     assert followed(("B_1", "B_2")).follows == ("B_1", "B_2")
-    assert followed(("B_1",)).rule is Rule.FOLLOWS
+    assert followed(("B_1",)).rule is BreakRule.FOLLOWS
 
 
 def test_ages_are_those_of_the_exchange() -> None:

@@ -1,7 +1,40 @@
 -- D07. What Futu booked for trades and their fees on a clearing date, and what our trades and fees of that day make, by
 -- currency. Fees are rounded each to a cent, so n of them may differ by n half cents. Where the money of a few days
 -- together agrees the days differ only in time; where an order has no fee yet it is the fee that is missing.
-WITH day AS (
+-- And between two snapshots of an account's funds: the cash of a currency changed by what was booked in between. A
+-- snapshot of a day on which something was booked may hold it or not, so only those of other days are compared; and what
+-- a booking is in is told by its day as well as by the instant of the snapshot, one of which must agree.
+WITH told AS MATERIALIZED (
+    SELECT b.account_id, b.currency, b.business_date, b.as_of, b.cash FROM broker_balances b
+    WHERE b.broker = 'FUTU' AND b.cash IS NOT NULL AND b.business_date <= %(to_date)s::date
+      AND b.business_date >= %(from_date)s::date - 14
+      AND NOT EXISTS (SELECT FROM cash_movements m
+                      WHERE m.broker = 'FUTU' AND m.account_id = b.account_id AND m.booked_on = b.business_date
+                        AND m.currency = b.currency AND m.amount <> 0)
+), moved AS (
+    SELECT t.*, lag(t.business_date) OVER one AS before_on, lag(t.as_of) OVER one AS before_at,
+           t.cash - lag(t.cash) OVER one AS told
+    FROM told t WINDOW one AS (PARTITION BY t.account_id, t.currency ORDER BY t.business_date)
+), unbooked AS (
+    SELECT m.*, flow.by_day FROM moved m
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(f.amount) FILTER (WHERE f.booked_on > m.before_on AND f.booked_on < m.business_date), 0)
+                   AS by_day,
+               -- all of a day is booked when the next one has begun everywhere
+               coalesce(sum(f.amount) FILTER (
+                   WHERE (f.booked_on + 1)::timestamp AT TIME ZONE 'UTC' + interval '8 hours'
+                         BETWEEN m.before_at + interval '1 microsecond' AND m.as_of), 0) AS by_instant
+        FROM cash_movements f
+        WHERE f.broker = 'FUTU' AND f.account_id = m.account_id AND f.currency = m.currency
+          AND f.booked_on BETWEEN least(m.before_on, (m.before_at AT TIME ZONE 'UTC')::date - 3)
+                              AND greatest(m.business_date, (m.as_of AT TIME ZONE 'UTC')::date)
+    ) AS flow
+    WHERE m.business_date BETWEEN %(from_date)s AND %(to_date)s AND m.before_on IS NOT NULL
+      AND abs(m.told - flow.by_day) > 0.005 AND abs(m.told - flow.by_instant) > 0.005
+      AND (SELECT range_agg(daterange(c.from_date, c.to_date, '[]')) FROM load_coverage c
+           WHERE c.broker = 'FUTU' AND c.data_type = 'futu_cash' AND c.account_id = m.account_id)
+          @> daterange(m.before_on, m.business_date, '[]')
+), day AS (
     SELECT DISTINCT c.account_id, on_date::date AS on_date
     FROM load_coverage c CROSS JOIN generate_series(
         greatest(c.from_date, %(from_date)s::date - 4), least(c.to_date, %(to_date)s::date + 4), interval '1 day'
@@ -59,4 +92,13 @@ CROSS JOIN LATERAL (
     ) AS m
 ) AS bookings
 WHERE d.on_date BETWEEN %(from_date)s AND %(to_date)s AND abs(d.delta) > d.tolerance
+UNION ALL
+SELECT 'FUTU', u.account_id, concat(u.account_id, ' ', u.currency, ' ', u.before_on, '..', u.business_date),
+       u.business_date, u.told, u.by_day, 'ERROR', u.currency, CASE WHEN u.by_day = 0 THEN 'MISSING_B' END,
+       jsonb_build_object('cash', u.cash::text, 'cash_before', (u.cash - u.told)::text, 'before_on', u.before_on,
+                          'booked_in_between', u.by_day::text,
+                          'rows', jsonb_build_array(
+                              concat_ws('/', 'broker_balances', u.business_date, 'FUTU', u.account_id, u.currency),
+                              concat_ws('/', 'broker_balances', u.before_on, 'FUTU', u.account_id, u.currency)))
+FROM unbooked u
 ORDER BY 3

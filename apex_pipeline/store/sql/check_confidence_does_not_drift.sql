@@ -1,4 +1,4 @@
--- E03. The mean confidence of an account's groups of a day, against those of the 90 days before: more than a tenth and more
+-- S03. The mean confidence of an account's groups of a day, against those of the 90 days before: more than a tenth and more
 -- than four standard errors away is not chance. A group belongs to the day of its first order; what a person said counts
 -- nothing. Ten groups make a day and a hundred a past: fewer say nothing.
 WITH spans AS (

@@ -97,7 +97,8 @@ SELECT f.broker, f.account_id, concat(f.account_id, ' ', f.currency, ' ', f.from
             WHEN likely.only_ours THEN 'MISSING_A' END AS cause,
        CASE f.place
            WHEN ' start' THEN jsonb_build_object('last_told', f.last_told, 'starting_cash', f.starting::text)
-           WHEN '' THEN jsonb_build_object('components', components.differing, 'transactions', likely.differing)
+           WHEN '' THEN jsonb_build_object('from_date', f.from_date, 'components', components.differing,
+                                           'transactions', likely.differing)
            ELSE jsonb_build_object('components', f.own::text)
        END AS evidence
 FROM found f

@@ -89,6 +89,7 @@ SELECT 'FUTU' AS broker, r.account_id,
        'PIPELINE' AS cause,
        jsonb_build_object(
            'not_asked', r.data_types, 'market', r.market, 'days', r.days,
+           'missing', jsonb_build_object('from', r.first_day, 'to', r.last_day),
            'failed', (SELECT jsonb_agg(near)
                       FROM (SELECT l.load_id, l.data_type, l.from_date, l.to_date, l.error FROM loads l
                             WHERE l.broker = 'FUTU' AND l.status = 'FAILED' AND l.account_id = r.account_id

@@ -1,4 +1,4 @@
--- E01. What was filled of every order is spread over strategies, all of it and no more.
+-- S01. What was filled of every order is spread over strategies, all of it and no more.
 WITH filled AS (
     SELECT o.order_uid, o.broker, o.account_id, o.trade_date, coalesce(o.filled_qty, o.qty) AS qty
     FROM orders_norm o

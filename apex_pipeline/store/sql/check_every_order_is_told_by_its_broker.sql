@@ -1,7 +1,8 @@
 -- B03. Every trade that names an order has it, and the order is one that the broker told. Futu may leave an order out
 -- of its history; it is then rebuilt from its deals and marked by its source: a warning. An order that is nowhere, not
 -- even rebuilt, is an error on the day of its first trade. Trades without the number of an order (book entries, old
--- deals) ask for none.
+-- deals) ask for none. What would set a rebuilt order right: its trade, where exactly one order of its account and day
+-- lacks just that (the trade then names another order than its own).
 WITH orphan AS MATERIALIZED (
     SELECT DISTINCT t.order_uid FROM trades_norm t LEFT JOIN orders_norm o ON o.order_uid = t.order_uid
     WHERE t.trade_date BETWEEN %(from_date)s AND %(to_date)s AND t.order_uid IS NOT NULL AND o.order_uid IS NULL
@@ -39,9 +40,26 @@ LEFT JOIN LATERAL (
 WHERE lost.trade_date BETWEEN %(from_date)s AND %(to_date)s
 UNION ALL
 SELECT o.broker, o.account_id, o.order_uid, o.trade_date, 1, 0, 'WARN', 'REFERENCE_DATA',
-       jsonb_build_object('order_uid', o.order_uid, 'symbol', o.symbol, 'filled_qty', o.filled_qty::text,
-                          'rows', jsonb_build_array(o.order_uid) || known.uids)
+       jsonb_strip_nulls(jsonb_build_object(
+           'order_uid', o.order_uid, 'symbol', o.symbol, 'filled_qty', o.filled_qty::text,
+           'rows', jsonb_build_array(o.order_uid) || known.uids, 'set_right', own.rows))
 FROM orders_norm o
+LEFT JOIN LATERAL (
+    SELECT jsonb_build_array(
+               jsonb_build_object('do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid', min(t.trade_uid)),
+                                  'row', jsonb_build_object('order_uid', min(lacking.order_uid), 'trade_date', o.trade_date)),
+               jsonb_build_object('do', 'delete', 'table', 'orders_norm',
+                                  'key', jsonb_build_object('order_uid', o.order_uid))) AS rows
+    FROM trades_norm t
+    JOIN orders_norm lacking
+      ON lacking.broker = o.broker AND lacking.account_id = o.account_id AND lacking.source = 'futu_orders'
+     AND lacking.trade_date BETWEEN o.trade_date - 7 AND o.trade_date AND lacking.symbol = t.symbol
+     AND lacking.side = t.side AND lacking.legs IS NULL
+     AND lacking.filled_qty - t.qty = (SELECT coalesce(sum(d.qty), 0) FROM trades_norm d
+                                       WHERE d.order_uid = lacking.order_uid AND d.effective)
+    WHERE t.order_uid = o.order_uid AND t.effective
+    HAVING count(*) = 1 AND count(*) = (SELECT count(*) FROM trades_norm d WHERE d.order_uid = o.order_uid)
+) AS own ON true
 CROSS JOIN LATERAL (
     SELECT jsonb_path_query_array(coalesce(jsonb_agg(t.trade_uid ORDER BY t.trade_uid), '[]'), '$[0 to 18]') AS uids
     FROM trades_norm t WHERE t.order_uid = o.order_uid

@@ -1,4 +1,4 @@
--- E02. What open strategies hold of a contract is our position in it, by the newest known state: not bound to a day.
+-- C09. What open strategies hold of a contract is our position in it, by the newest known state: not bound to a day.
 -- Names may change, and so may the broker's id under one name (a reverse split), so contracts are followed by the lowest of
 -- the ids that share a name. Nothing is compared where the ledger stopped, where an order is read as the close of something
 -- from before the history that nobody told of (the ledger has a position there that never was), where an

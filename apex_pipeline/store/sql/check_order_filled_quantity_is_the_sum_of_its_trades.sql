@@ -6,8 +6,8 @@
 -- the first to the last change, were not all loaded with their deals (a paper account has none; where no load is
 -- written down everything is there), and an order whose fills were all taken back. A trade without any order is the
 -- matter of B03.
--- What would set it right: the missing trade at the price that the order's average leaves for it; without the trade
--- that is too much; a deal in force that was taken back without its order knowing; a trade that goes the wrong way or
+-- What would set it right: the missing trade at the price that the order's average leaves for it, unless a trade of an
+-- order that nobody told may be it (B03, B11); without the trade, or the part of one, that is too much; a deal in force that was taken back without its order knowing; a trade that goes the wrong way or
 -- names another instrument as its order has it. Where all legs of a combination are missing only their net price is
 -- known; it stands at a leg of the order's own side.
 -- First whole parts of the orders are compared: quantities times the digest of their order, symbol and side, which sum
@@ -91,7 +91,8 @@ SELECT b.broker, b.account_id, concat(b.order_uid, ' ', about.symbol) AS subject
            'told_otherwise', jsonb_path_query_array(raw.altered, '$[0 to 14]'),
            'rows', jsonb_path_query_array(
                jsonb_build_array(b.order_uid) || coalesce(known.uids, '[]') || coalesce(raw.names, '[]'), '$[0 to 19]'),
-           'set_right', CASE WHEN why.cause = 'CORRECTION' THEN taken.rows WHEN why.cause = 'MISSING_A' THEN surplus.rows
+           'set_right', CASE WHEN why.cause = 'CORRECTION' THEN taken.rows WHEN why.cause IN ('MISSING_A', 'DUPLICATE')
+                             THEN coalesce(surplus.rows, shrunk.rows)
                              WHEN b.lacking > 0 AND b.extra = 0 AND NOT known.turned
                              THEN missing.rows || coalesce(missing.fees, '[]')
                              WHEN known.turned THEN turned.rows ELSE swapped.rows END)) AS evidence
@@ -203,7 +204,11 @@ CROSS JOIN LATERAL (
                   - known.paid_net) * CASE side WHEN 'BUY' THEN 1 ELSE -1 END / ((filled - dealt) * nullif(size, 0))
             END, 8)) AS price
     ) AS p
-    WHERE b.broker = 'FUTU' AND b.source = 'futu_orders'
+    WHERE b.broker = 'FUTU' AND b.source = 'futu_orders' AND NOT EXISTS (
+        SELECT FROM orders_norm lost JOIN trades_norm t USING (order_uid)
+        WHERE lost.broker = 'FUTU' AND lost.source = 'futu_deals'
+          AND lost.trade_date BETWEEN b.trade_date AND b.changed_on AND t.symbol = ANY (b.symbols)
+          AND (lost.account_id = b.account_id OR lost.broker_order_id = b.broker_order_id))
 ) AS missing
 CROSS JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_object(
@@ -222,6 +227,18 @@ LEFT JOIN LATERAL (
     ORDER BY abs(known.paid - t.qty * t.price - b.avg_price * b.expected) NULLS LAST, t.trade_uid DESC
     LIMIT 1
 ) AS surplus ON b.count = 1
+LEFT JOIN LATERAL (
+    -- One trade tells too much: the one without whose surplus the average is that of the order.
+    SELECT jsonb_build_array(jsonb_build_object(
+               'do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid', t.trade_uid),
+               'row', jsonb_build_object(
+                   'trade_date', t.trade_date, 'qty', trim_scale(t.qty - b.actual + b.expected)::text,
+                   'amount', trim_scale((t.qty - b.actual + b.expected) * t.price * t.multiplier)::text))) AS rows
+    FROM trades_norm t
+    WHERE t.order_uid = b.order_uid AND t.effective AND t.symbol = b.symbols[1] AND t.qty > b.actual - b.expected
+    ORDER BY abs(known.paid - (b.actual - b.expected) * t.price - b.avg_price * b.expected) NULLS LAST, t.trade_uid
+    LIMIT 1
+) AS shrunk ON b.count = 1 AND b.broker = 'FUTU'
 CROSS JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_object(
                'do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid', t.trade_uid),

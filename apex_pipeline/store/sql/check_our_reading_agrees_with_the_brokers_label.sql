@@ -1,4 +1,4 @@
--- E04. What Futu called a combination, against what it was read as. Labels name families of shapes, and which types of ours
+-- C10. What Futu called a combination, against what it was read as. Labels name families of shapes, and which types of ours
 -- each allows the catalogue tells: the pairs of these days that do not fit are given. A roll has no label of its own; a person's word stands.
 SELECT o.broker, o.account_id, m.order_uid || ' ' || m.strategy_uid AS subject, m.trade_date AS business_date,
        NULL::numeric AS expected, NULL::numeric AS actual, 'WARN' AS severity, NULL AS cause,

@@ -1,4 +1,4 @@
--- D15. What the chains gained and what belongs to no chain are together what the ledger realized, day by day, and every
+-- S02. What the chains gained and what belongs to no chain are together what the ledger realized, day by day, and every
 -- chain says of itself what its pieces sum to.
 WITH pieces AS (
     SELECT r.broker, r.account_id, r.currency, r.closed_on, r.realized_pnl AS realized,

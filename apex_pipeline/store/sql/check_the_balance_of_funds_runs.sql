@@ -126,7 +126,45 @@ WITH loose AS (
     LEFT JOIN fees_norm fee ON fee.fee_uid = concat_ws('_', 'IB', d.account_id, d.transaction_id, 'COMMISSION')
     WHERE d.entries IS NULL OR NOT EXISTS (
         SELECT FROM trades_norm t WHERE t.broker = 'IB' AND t.account_id = d.account_id AND t.broker_trade_id = d.transaction_id)
+), ours_only AS (
+    -- What we entered of a transaction that no line tells, or that a line tells with another amount.
+    SELECT DISTINCT d.account_id, d.currency, d.on_date, d.transaction_id, d.theirs, d.ours, c.trade_uid, c.cash_uid,
+           count(*) OVER (PARTITION BY d.account_id, d.currency, d.on_date, d.transaction_id) AS entries
+    FROM differing d CROSS JOIN LATERAL jsonb_array_elements_text(d.entries) AS e (uid)
+    JOIN cash_ledger c ON c.entry_uid = e.uid
+    WHERE c.trade_uid IS NOT NULL OR c.cash_uid IS NOT NULL
 ), proposed AS (
+    SELECT o.account_id, o.currency, o.on_date, jsonb_build_object(
+               'do', 'delete', 'table', 'fees_norm', 'key', jsonb_build_object('fee_uid', f.fee_uid)) AS change, NULL AS transaction_id
+    FROM ours_only o JOIN fees_norm f USING (trade_uid)
+    WHERE o.theirs = 0
+    UNION ALL
+    SELECT o.account_id, o.currency, o.on_date, jsonb_build_object('do', 'delete') || CASE WHEN o.trade_uid IS NOT NULL
+               THEN jsonb_build_object('table', 'trades_norm', 'key', jsonb_build_object('trade_uid', o.trade_uid))
+               ELSE jsonb_build_object('table', 'cash_movements', 'key', jsonb_build_object('cash_uid', o.cash_uid)) END,
+           o.transaction_id
+    FROM ours_only o WHERE o.theirs = 0
+    UNION ALL
+    SELECT o.account_id, o.currency, o.on_date, jsonb_build_object(
+               'do', 'update', 'table', 'cash_movements', 'key', jsonb_build_object('cash_uid', o.cash_uid),
+               'row', jsonb_build_object('booked_on', o.on_date, 'amount', o.theirs::text)), o.transaction_id
+    FROM ours_only o WHERE o.theirs <> 0 AND o.cash_uid IS NOT NULL AND o.entries = 1
+    UNION ALL
+    SELECT o.account_id, o.currency, o.on_date, jsonb_build_object(
+               'do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid', t.trade_uid),
+               'row', jsonb_build_object('trade_date', t.trade_date, 'price', told.price,
+                                         'amount', trim_scale(t.qty * told.price::numeric * t.multiplier)::text)),
+           o.transaction_id
+    FROM (SELECT DISTINCT account_id, currency, on_date, transaction_id, trade_uid FROM ours_only
+          WHERE theirs <> 0 AND trade_uid IS NOT NULL) AS o
+    JOIN trades_norm t USING (trade_uid)
+    JOIN broker_funds l ON l.account_id = o.account_id AND l.business_date = o.on_date AND l.currency = o.currency
+                       AND l.level = 'Currency' AND l.from_date IS NULL AND l.broker_transaction_id = o.transaction_id
+    JOIN sections_raw_ib r ON r.account_id = l.account_id
+                          AND r.record_key = substr(l.line_uid, length('IB_' || l.account_id || '_') + 1)
+    CROSS JOIN LATERAL (SELECT replace(r.payload ->> 'tradePrice', ',', '') AS price) AS told
+    WHERE told.price ~ '^[0-9]+([.][0-9]+)?$' AND told.price::numeric <> t.price
+    UNION ALL
     SELECT account_id, currency, on_date, jsonb_build_object('do', 'insert', 'table', 'trades_norm', 'row', jsonb_strip_nulls(jsonb_build_object(
                'trade_uid', trade_uid, 'order_uid', order_uid, 'broker', 'IB', 'account_id', account_id, 'broker_trade_id', transaction_id,
                'market', split_part(symbol, '.', 1), 'symbol', symbol, 'underlying', underlying, 'asset_class', asset_class, 'kind', 'TRADE', 'effective', true,
@@ -158,7 +196,7 @@ WITH loose AS (
 
 SELECT broker, account_id, concat(account_id, ' ', currency, ' ', from_date, '..', to_date) AS subject,
        to_date AS business_date, expected, actual, 'ERROR' AS severity, currency, NULL AS cause,
-       jsonb_build_object('loose_balances', balances) AS evidence
+       jsonb_build_object('from_date', from_date, 'loose_balances', balances) AS evidence
 FROM broken WHERE abs(expected - actual) > 0.01 OR balances IS NOT NULL
 UNION ALL
 SELECT broker, account_id, concat(account_id, ' ', currency, ' ', on_date), on_date, sum(theirs), sum(ours), 'ERROR',

@@ -157,7 +157,7 @@ SELECT 'IB' AS broker, f.account_id, f.table_name || '/' || f.account_id || '/' 
            'what', f.what, 'symbol', nullif(f.payload ->> 'symbol', ''), 'description', nullif(f.payload ->> 'description', ''),
            'buy_sell', f.payload ->> 'buySell', 'quantity', f.payload ->> 'quantity', 'price', f.payload ->> 'tradePrice',
            'type', f.payload ->> 'type', 'amount', f.payload ->> 'amount', 'currency', f.payload ->> 'currency',
-           'told_at', f.told_at, 'told_by_load', f.told_by, 'retold_at', f.retold_at,
+           'told_at', f.told_at, 'retold_at', f.retold_at,
            -- the newest word of the broker is that there is no such row
            'set_right', CASE f.what WHEN 'gone' THEN nullif(ours.removals, '[]') END
        )) || f.more || jsonb_build_object('rows', coalesce(ours.uids, '[]')) AS evidence
