@@ -24,9 +24,15 @@ from apex_pipeline.store.repositories.rehearsing import Json, RehearsalRepositor
 from apex_pipeline.store.tables import key_of
 
 _OF_RECORDS = "AB"
-_OF_BOOKINGS = frozenset({CheckName.THE_BALANCE_OF_FUNDS_RUNS, CheckName.EVERY_REVERSAL_HAS_ITS_OPPOSITE})
+_OF_BOOKINGS = frozenset({
+    CheckName.EVERY_DELIVERY_HAS_BOTH_LEGS, CheckName.THE_BALANCE_OF_FUNDS_RUNS,
+    CheckName.EVERY_REVERSAL_HAS_ITS_OPPOSITE,
+})  # fmt: skip
 IN_ORDER = sorted(CHECKS, key=lambda name: (CHECKS[name].check_id[0] not in _OF_RECORDS, name not in _OF_BOOKINGS))
 """The checks in the order in which their causes are tried: what names a record, what names a booking, what is held."""
+
+_OF_WORDS = CheckName.TOLD_STATEMENTS_STAY_AS_THEY_WERE
+"""The check of what a broker said at two times: no row of ours makes both words agree, so it is not asked to."""
 
 MOST_BUCKETS = 400
 """Account-days whose rows are looked for one by one; beyond that a database was restored rather than a row changed."""
@@ -52,6 +58,9 @@ Bucket = tuple[str, str, date]
 """A table, an account and a day."""
 
 NO_ROW = (None, None)
+
+_GUESSED = frozenset({"opening_balances", "transfers", "account_rules"})
+"""Tables of which a new row says that something was held, moved or chosen, not what happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +109,21 @@ class Diagnosis:
         if not buckets or len(buckets) > MOST_BUCKETS:
             return list(findings)
         differing = self._differing(list(buckets), self._days(buckets.values()))
+        known = {bucket for row in differing for bucket in row.buckets}
+        differing += [row for bucket in buckets if bucket not in known for row in self._unfounded(bucket)]
         named = [_of_row(row, [buckets[bucket] for bucket in row.buckets]) for row in differing]
         told = {uid for one in named for uid in one.evidence[_BUCKETS]}
         return [*named, *(one for one in findings if one.break_uid not in told)]
 
-    def causes(self, findings: Sequence[Finding], earlier: Sequence[Break]) -> dict[str, tuple[str, ...]]:
-        """The breaks that each break follows from, by uid; those that follow from none are not in it.
+    def causes(
+        self, findings: Sequence[Finding], explained: Sequence[Finding], earlier: Sequence[Break]
+    ) -> dict[str, tuple[str, ...]]:
+        """The breaks that each of these findings follows from, by uid; those that follow from none are not in it.
 
-        `earlier` are open breaks of other days that may be the cause of what was found on these.
+        Causes may also be what was found and is explained already, and `earlier`, open breaks of other days.
         """
         standing = {one.break_uid: one for one in findings}
-        told_before = [_as_finding(row) for row in earlier if row.break_uid not in standing]
+        told_before = [*explained, *(_as_finding(row) for row in earlier if row.break_uid not in standing)]
         proven: dict[str, tuple[str, ...]] = {}
         if len(standing) + len(told_before) < 2:
             return proven
@@ -152,7 +165,7 @@ class Diagnosis:
             self._rows.change(proposal for one in causes for proposal in one.evidence[SET_RIGHT])
             self._follow(self._db, self._days(causes))
             found = self._found([*standing.values(), *causes])
-            unproven = {one.break_uid for one in causes if _seen_as(one) & found}
+            unproven = {one.break_uid for one in causes if one.check_name != _OF_WORDS.value and _seen_as(one) & found}
             known = {uid for one in (*standing.values(), *causes) for uid in _seen_as(one)}
             if unproven or found - known:
                 raise _NoHelpError(unproven)
@@ -181,6 +194,11 @@ class Diagnosis:
                 found.setdefault(Broker(broker), set()).add((account, day))
         return found
 
+    def _unfounded(self, bucket: Bucket) -> list[Stored]:
+        """Rows of an account-day that no record makes."""
+        found = self._rows.rows_without_record(*bucket)
+        return [Stored(bucket[0], key, bucket, row, *NO_ROW) for key, row in found.items()]
+
     def _differing(self, buckets: Sequence[Bucket], days: Days) -> list[Stored]:
         """Rows of these account-days that are not what their stages write now."""
         stored = {bucket: self._rows.rows(*bucket) for bucket in buckets}
@@ -198,8 +216,10 @@ def _by_name(rows: Mapping[Bucket, Mapping[str, Json]]) -> dict[tuple[str, str],
 
 
 def _is_guess(finding: Finding) -> bool:
-    """Whether a finding only knows that something was held before, not what happened: others are tried first."""
-    return any(proposal.get("table") == "opening_balances" for proposal in finding.evidence[SET_RIGHT])
+    """Whether a finding only knows that something was held, moved or chosen: others are tried first."""
+    return any(
+        proposal.get("do") == "insert" and proposal.get("table") in _GUESSED for proposal in finding.evidence[SET_RIGHT]
+    )
 
 
 def _bucket(finding: Finding) -> Bucket:

@@ -216,9 +216,10 @@ def _explained(
 ) -> dict[str, Explanation]:
     """What rules and proofs explain, by the uid of the break. What was found before just so is not proven again."""
     by_rule = explained_by_rule(found)
-    others = [one for one in found if one.break_uid not in by_rule]
+    # what time explains may have a cause all the same, which says more
+    others = [one for one in found if one.break_uid not in by_rule or not by_rule[one.break_uid].follows]
     if is_news(others, existing):
-        proven = diagnosis.causes(others, earlier)
+        proven = diagnosis.causes(others, [one for one in found if one not in others], earlier)
     else:
         proven = {row.break_uid: tuple(row.follows) for row in existing if row.follows}
     return by_rule | {uid: followed(causes) for uid, causes in proven.items()}

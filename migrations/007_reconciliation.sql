@@ -225,3 +225,18 @@ BEGIN
     END LOOP;
     CALL seal_table('instruments', '''''', 'DATE ''1970-01-01''', false);
 END $$;
+
+-- What was received ----------------------------------------------------------------------------------
+
+ALTER TABLE raw_documents ADD COLUMN content_digest bytea;
+ALTER TABLE raw_documents DISABLE TRIGGER refuse_removal;
+UPDATE raw_documents SET content_digest = sha256(content);
+ALTER TABLE raw_documents ENABLE TRIGGER refuse_removal;
+ALTER TABLE raw_documents ALTER COLUMN content_digest SET NOT NULL;
+COMMENT ON COLUMN raw_documents.content_digest IS 'SHA-256 of content as it is stored, which a check takes again.';
+CREATE FUNCTION digest_content() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.content_digest := sha256(NEW.content);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER digest_content BEFORE INSERT ON raw_documents FOR EACH ROW EXECUTE FUNCTION digest_content();

@@ -182,12 +182,17 @@ class BreakRule(StrEnum):
     FEE_IS_MISSING = "the_same_fee_is_missing"
     DAYS_AGREE = "what_was_booked_on_neighbouring_days_agrees"
     DAYS_ARE_UNTOLD = "the_days_before_were_not_told"
+    LEDGER_STOPPED = "the_ledger_of_the_instrument_stopped_before"
+    SAME_RECORDS = "the_same_records_are_too_many"
     SAME_FILLS = "the_same_fills_are_missing"
     SAME_POSITION = "the_same_position_is_off_by_as_much"
     SAME_TRANSACTIONS = "the_same_transactions_are_off_by_as_much"
+    SAME_BOOKING = "the_same_booking_stands_in_another_currency"
     SAME_LINES = "the_same_lines_are_off_by_as_much"
     SAME_BALANCE = "the_same_balance_is_off_by_as_much"
     SAME_COST = "the_same_cost_is_off_by_as_much"
+    SAME_LOTS = "the_same_lots_cost_as_much_more_or_less"
+    SAME_GAINS = "the_same_gains_are_off_by_as_much"
 
 
 @dataclass(frozen=True, slots=True)

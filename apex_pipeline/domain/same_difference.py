@@ -14,10 +14,13 @@ from apex_pipeline.domain.reconciliation import BreakRule, Explanation, Finding
 CENT = Decimal("0.01")
 """What the checks of cash allow, and so the most by which their differences may differ."""
 
+CORP_ACTION = "CORP_ACTION"
+
 ROUNDED_COST = Decimal("0.001")
 """What Futu rounds the cost of a unit to."""
 
 _HELD = CheckName.POSITIONS_EQUAL_THE_BROKERS
+_PARTS = CheckName.EVERY_POSITION_BELONGS_TO_STRATEGIES
 _THREE_WAY = CheckName.FILLS_LEDGER_AND_BROKER_AGREE
 _LOTS = CheckName.OPEN_LOTS_EQUAL_THE_BROKERS
 _EXPIRED = CheckName.NO_OPTION_OUTLIVES_ITS_EXPIRY
@@ -26,6 +29,12 @@ _CASH = CheckName.ENDING_CASH_EQUALS_THE_CASH_REPORT
 _COST = CheckName.AVERAGE_COST_EQUALS_THE_BROKERS
 _GAIN = CheckName.UNREALIZED_PNL_EQUALS_THE_BROKERS
 _GAP = CheckName.COVERED_DAYS_HOLD_WHAT_THE_BROKER_SAYS
+_FLOW = CheckName.CASH_FLOW_EQUALS_TRADES_AND_FEES
+_CLOSED = CheckName.LOTS_ARE_CLOSED_IN_THE_BROKERS_ORDER
+_REALIZED = CheckName.REALIZED_PNL_EQUALS_THE_BROKERS
+_RULE = CheckName.EVERY_MOVEMENT_HAS_A_RULE
+_KEPT = CheckName.RAW_RECORDS_ARE_KEPT_AS_RECEIVED
+_NORMALIZED = CheckName.RAW_IS_NORMALIZED_PLUS_QUARANTINED
 _OF_ORDERS = (
     CheckName.ORDER_FILLED_QUANTITY_IS_THE_SUM_OF_ITS_TRADES, CheckName.EVERY_ORDER_IS_TOLD_BY_ITS_BROKER,
     CheckName.EVERY_FILLED_ORDER_HAS_TRADES,
@@ -50,8 +59,8 @@ class Findings:
 
 
 def same_position(one: Finding, found: Findings) -> Told:
-    """A position that is off by as much as the newest snapshot of the broker says that it is."""
-    if CheckName(one.check_name) not in (_THREE_WAY, _LOTS, _EXPIRED) or not one.business_date:
+    """A position that is off by as much as the newest snapshot of the broker, or the one before, says that it is."""
+    if CheckName(one.check_name) not in (_HELD, _THREE_WAY, _LOTS, _EXPIRED) or not one.business_date:
         return ()
     symbol = one.evidence.get("symbol")
     told = [
@@ -60,6 +69,7 @@ def same_position(one: Finding, found: Findings) -> Told:
         if other.evidence.get("symbol") == symbol
         and (one.check_name == _EXPIRED.value or other.subject == one.subject)
         and other.business_date
+        and (other.business_date < one.business_date or one.check_name != _HELD.value)
         and other.business_date <= one.business_date
     ]
     newest = max(told, key=lambda other: str(other.business_date), default=None)
@@ -79,6 +89,17 @@ def same_cash(one: Finding, found: Findings) -> Told:
         and since <= str(other.business_date) <= str(one.business_date)
     ]
     return _uids(days) if days and abs(_sum(days) - one.delta) <= CENT else ()
+
+
+def same_booking(one: Finding, found: Findings) -> Told:
+    """Futu's cash of a day that is off in one currency by what it is off in another the other way round."""
+    if one.check_name != _FLOW.value or one.delta is None:
+        return ()
+    for other in found.of(one, _FLOW):
+        is_first = str(other.currency) < str(one.currency) and other.business_date == one.business_date
+        if is_first and other.delta == -one.delta:
+            return (other.break_uid,)
+    return ()
 
 
 def same_lines(one: Finding, found: Findings) -> Told:
@@ -134,22 +155,88 @@ def same_fills(one: Finding, found: Findings) -> Told:
 
 
 def untold_days(one: Finding, found: Findings) -> Told:
-    """A difference that appeared over days that nobody told: between what was compared last and this day."""
-    before, day = one.evidence.get("compared_before_on") or one.evidence.get("last_told"), str(one.business_date)
-    if not before or not one.business_date:
+    """What days that nobody told would tell.
+
+    A difference that appeared over them, between what was compared last and this day; money of one of them; and which
+    lots a trade closed that were open then.
+    """
+    holes = found.of(one, *_UNTOLD)
+    if one.check_name == _PARTS.value:  # not bound to a day: it is whatever its contract is
+        symbol = one.evidence.get("symbol")
+        held = [other for other in found.of(one, _HELD) if other.evidence.get("symbol") == symbol]
+        return _uids(hole for hole in holes if any(_is_in(hole, other) for other in held))
+    return _uids(hole for hole in holes if _is_in(hole, one))
+
+
+def _is_in(hole: Finding, one: Finding) -> bool:
+    missing = hole.evidence.get("missing") or {}
+    first, last, day = str(missing.get("from")), str(missing.get("to")), str(one.business_date)
+    before = one.evidence.get("compared_before_on") or one.evidence.get("last_told")
+    if before:
+        return before < first <= day
+    if one.check_name in (_CLOSED.value, _REALIZED.value):
+        lots = (*one.evidence.get("theirs", ()), *one.evidence.get("ours", ()))
+        opened = [*(lot.get("opened_at") for lot in lots), one.evidence.get("opened_on")]
+        return first <= day and any(str(moment)[:10] <= last for moment in opened if moment)
+    return one.check_name == _FUNDS.value and first <= day <= last
+
+
+def same_lots(one: Finding, found: Findings) -> Told:
+    """A gain that is off by what the broker's lots of the same trade cost more or less than ours."""
+    if one.check_name != _REALIZED.value or one.delta is None:
         return ()
-    holes = [other for other in found.of(one, *_UNTOLD) if _lies_between(other, before, day)]
-    return _uids(holes)
+    for other in found.of(one, _CLOSED):
+        told, ours = other.evidence.get("told_cost"), other.evidence.get("cost")
+        gap = abs(Decimal(told) - Decimal(ours)) if told and ours else None
+        if other.subject == one.subject and gap is not None and abs(gap - abs(one.delta)) <= CENT:
+            return (other.break_uid,)
+    return ()
+
+
+def same_records(one: Finding, found: Findings) -> Told:
+    """Records that make no row, of a day whose records are as many more than their loads wrote."""
+    if one.check_name != _NORMALIZED.value or one.delta is None:
+        return ()
+    table = f"{one.evidence.get('kind')}_raw_{str(one.broker).lower()}"
+    for other in found.of(one, _KEPT):
+        is_same = (other.evidence.get("table"), other.business_date) == (table, one.business_date)
+        if is_same and other.delta == -one.delta:
+            return (other.break_uid,)
+    return ()
+
+
+def same_gains(one: Finding, found: Findings) -> Told:
+    """A contract whose realized gain is off by the sum of what its trades of these days are off by."""
+    trades = set(one.evidence.get("trades", ())) if one.check_name == _REALIZED.value else set[str]()
+    off = [other for other in found.of(one, _REALIZED) if other.subject in trades and other.delta is not None]
+    return _uids(off) if off and one.delta is not None and abs(_sum(off) - one.delta) <= CENT * len(off) else ()
+
+
+def stopped_ledger(one: Finding, found: Findings) -> Told:
+    """A gain that is not known because the ledger of its instrument stopped before."""
+    if one.check_name != _REALIZED.value or one.cause != CORP_ACTION:
+        return ()
+    symbol = one.evidence.get("symbol")
+    return _uids(
+        other
+        for other in found.of(one, _RULE)
+        if other.evidence.get("symbol") == symbol and str(other.business_date) <= str(one.business_date)
+    )
 
 
 _RULES: dict[BreakRule, Callable[[Finding, Findings], Told]] = {
     BreakRule.DAYS_ARE_UNTOLD: untold_days,
+    BreakRule.LEDGER_STOPPED: stopped_ledger,
+    BreakRule.SAME_RECORDS: same_records,
     BreakRule.SAME_FILLS: same_fills,
     BreakRule.SAME_POSITION: same_position,
     BreakRule.SAME_TRANSACTIONS: same_cash,
+    BreakRule.SAME_BOOKING: same_booking,
     BreakRule.SAME_LINES: same_lines,
     BreakRule.SAME_BALANCE: same_report,
     BreakRule.SAME_COST: same_cost,
+    BreakRule.SAME_LOTS: same_lots,
+    BreakRule.SAME_GAINS: same_gains,
 }
 
 
@@ -158,11 +245,6 @@ def told_elsewhere(findings: Sequence[Finding]) -> dict[str, Explanation]:
     found = Findings(findings)
     told = ((one, rule, uids) for one in findings for rule, holds in _RULES.items() if (uids := holds(one, found)))
     return {one.break_uid: Explanation(rule, uids) for one, rule, uids in reversed(list(told))}
-
-
-def _lies_between(hole: Finding, before: str, day: str) -> bool:
-    missing = hole.evidence.get("missing") or {}
-    return before < str(missing.get("from")) and str(missing.get("to")) < day
 
 
 def _sum(findings: Sequence[Finding]) -> Decimal:

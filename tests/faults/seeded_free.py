@@ -132,7 +132,7 @@ def _next_day(loading: Loading, told: Answers) -> None:
 
 @free("cash that moved without a booking", Broker.FUTU, Where.HISTORY_AGAIN)
 def _cash_moved(loading: Loading, dice: Random, place: Place) -> Expected:
-    """A day later there is more, and the cash flow knows of nothing."""
+    """A day later there is more, and the cash flow, once it is told, knows of nothing."""
     account, told = place.scenario.accounts[Broker.FUTU][0], Answers()
 
     def more(own: int, funds: Any) -> None:
@@ -142,7 +142,9 @@ def _cash_moved(loading: Loading, dice: Random, place: Place) -> Expected:
 
     told.funds.append(more)
     _next_day(loading, told)
-    return Expected("D07", account=account, days=[loading.today, loading.today - DAY])
+    day, loading.today = loading.today, loading.today + DAY
+    loading.cash_flow(day, loading.today, told)
+    return Expected("D07", account=account, days=[day], delta=Decimal(-250))
 
 
 @free("another day on which nothing happened", Broker.FUTU, Where.HISTORY_AGAIN, is_fault=False)

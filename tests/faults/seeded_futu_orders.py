@@ -179,15 +179,17 @@ def _other_order(told: Answers, dice: Random, place: Place) -> Expected:
         row.orderIDEx, row.orderID = "Z" + row.orderIDEx[1:17] + "9", row.orderID ^ 1
 
     told.change("deals", deal_key(order, fill), unknown)
-    return of_order("B01", order, -fill.qty)
+    lost = f"FUTU_{order.account_id}_Z{order_id_ex(order)[1:17]}9"
+    return Expected("B03", subject=lost, account=order.account_id, row=trade_uid(order, fill))
 
 
 @answers("fill of another account")
 def _other_account(told: Answers, dice: Random, place: Place) -> Expected:
     order = an_order(place, dice, lambda one: one.account_id != place.scenario.accounts[Broker.FUTU][0])
     fill = dice.choice(order.fills)
-    told.move("deals", deal_key(order, fill), int(place.scenario.accounts[Broker.FUTU][0]))
-    return of_order("B01", order, -fill.qty)
+    there = place.scenario.accounts[Broker.FUTU][0]
+    told.move("deals", deal_key(order, fill), int(there))
+    return Expected("B11", subject=f"FUTU_{there}_{fill.fill_id}", account=there, row=order_uid(order))
 
 
 @answers("trade date of a fill off by one")
@@ -211,7 +213,7 @@ def _order_missing(told: Answers, dice: Random, place: Place) -> Expected:
 def _fee_missing(told: Answers, dice: Random, place: Place) -> Expected:
     order = an_order(place, dice)
     told.drop("fees", order_key(order))
-    return of_order("A07", order)
+    return of_order("B05", order)
 
 
 @answers("fees pending for good")

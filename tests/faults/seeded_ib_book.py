@@ -149,7 +149,7 @@ def _expiry(told: Statements, dice: Random, place: Place) -> Expected:
 def _option_leg(told: Statements, dice: Random, place: Place) -> Expected:
     row = told.one(dice, "Trade", lambda one: one.get("notes") in ("A", "Ex"), assetCategory="OPT")
     told.remove(*told.lots_of(row), row, *_endings(told, row))
-    return of_symbol("C02 C05 C06", row, row="", days=next_days(row))
+    return of_symbol("C02 C05 C06", row, row="", days=[day_of(row) + timedelta(days=n) for n in range(-5, 8)])
 
 
 @statements("assignment of which only the option is told")
@@ -172,7 +172,7 @@ def _ending_section(told: Statements, dice: Random, place: Place) -> Expected:
     ended = told.one(dice, "OptionEAE", transactionType="Expiration")
     other = int(ended.get("tradeID", "0")) + 5_555
     told.twin(ended, tradeID=str(other), conid="700999999", symbol="ZZZ   250718C00001000", description="ZZZ")
-    return Expected("C05 C06 C08", account=ended.get("accountId"), row="700999999", days=())
+    return Expected("C05", account=ended.get("accountId"), row="700999999", causes=("MISSING_B",))
 
 
 def _is_early(row: ET.Element, place: Place) -> bool:

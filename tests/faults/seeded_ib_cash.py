@@ -123,7 +123,7 @@ def _conversion(told: Statements, dice: Random, place: Place) -> Expected:
     """Its order is not told either."""
     trade = told.one(dice, "Trade", assetCategory="CASH")
     told.remove(trade, *told.rows("Order", ibOrderID=trade.get("ibOrderID", "")))
-    return of_trade("D06 D05", trade, row="")
+    return of_trade("D06 D05", trade, row="", several=True)
 
 
 @statements("price of a conversion off")

@@ -262,4 +262,4 @@ def _other_day(it: Stored, dice: Random, place: Place) -> Expected:
 def _instrument(it: Stored, dice: Random, place: Place) -> Expected:
     held = TRADES.a_row(it, dice, "asset_class = 'OPTION'")
     it.change("UPDATE instruments SET multiplier = multiplier * 10 WHERE symbol = %(0)s", held["symbol"])
-    return Expected("A11", row=held["symbol"], causes=("PIPELINE",))
+    return Expected("B10", subject=held["symbol"], causes=("REFERENCE_DATA",))

@@ -101,7 +101,7 @@ def diagnosed(world: World, changes: list[dict[str, Any]]) -> dict[str, tuple[st
     first, last = world.scenario.start, world.today
     found = [one for check in CheckName for one in BreakRepository(world.db).findings(check, first, last)]
     claimed = [_claiming(one, changes) if one.check_name == FILLED else _claiming(one, []) for one in found]
-    return Diagnosis(world.db, write_again, follow_again, (first, last)).causes(claimed, [])
+    return Diagnosis(world.db, write_again, follow_again, (first, last)).causes(claimed, [], [])
 
 
 def _claiming(finding: Finding, changes: list[dict[str, Any]]) -> Finding:

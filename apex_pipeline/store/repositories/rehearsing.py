@@ -49,9 +49,17 @@ class RehearsalRepository:
 
     def rows(self, table: str, account_id: str, day: date) -> dict[str, Json]:
         """Rows of an account-day of a sealed table by their key, texts joined by slashes."""
-        scope = {"table_name": table, "account_id": account_id, "business_date": day}
+        return self._keyed("sealed_rows", table, account_id, day)
+
+    def rows_without_record(self, table: str, account_id: str, day: date) -> dict[str, Json]:
+        """Trades and bookings of an account-day of whose broker's record nothing is kept, by their key."""
+        return self._keyed("rows_without_record", table, account_id, day)
+
+    def _keyed(self, query: str, table: str, account_id: str, day: date) -> dict[str, Json]:
         key = key_of(table)
-        found = [row["row"] for row in self._db.fetch("sealed_rows", **scope)]
+        found = [
+            row["row"] for row in self._db.fetch(query, table_name=table, account_id=account_id, business_date=day)
+        ]
         return {"/".join(str(row[column]) for column in key): row for row in found}
 
     def brokers(self, accounts: Sequence[str]) -> dict[str, Broker]:

@@ -158,6 +158,8 @@ SELECT d.broker, d.account_id, d.symbol
                          AND (l.closed_on IS NULL OR l.closed_on > d.business_date)) THEN 'FEE_PENDING' END AS cause,
        jsonb_strip_nulls(jsonb_build_object(
            'symbol', d.symbol, 'instrument_id', d.instrument_id, 'quantity', trim_scale(d.qty)::text,
+           'compared_before_on', (SELECT s.business_date FROM snapshots s
+                                  WHERE s.broker = d.broker AND s.account_id = d.account_id AND s.n = d.n - 1),
            'told', trim_scale(round(d.average, 10))::text, 'ours', trim_scale(round(d.ours, 10))::text,
            'told_cost', trim_scale(round(d.average * d.qty * d.multiplier, 4))::text,
            'cost', trim_scale(round(d.ours * d.qty * d.multiplier, 4))::text,

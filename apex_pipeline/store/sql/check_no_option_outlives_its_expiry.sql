@@ -4,6 +4,7 @@
 -- for four days after its expiry: as long as it does, both sides still agree, and time alone should mend it.
 -- What ended nobody told: where the broker itself holds it no more, the end of it is what is lacking; but what only its
 -- end moved, without ever having been opened, was held before anything was told.
+-- And the other way round: an end that IB's own section tells moved the option, on its day or a few days beside it.
 WITH expired AS MATERIALIZED (
     SELECT i.symbol, i.underlying, i.asset_class, i.expiry, i.currency, i.multiplier, i.ib_conid, i.futu_code,
            coalesce((
@@ -63,6 +64,8 @@ SELECT t.broker, t.account_id, t.symbol AS subject, t.after AS business_date, 0:
            'symbol', t.symbol, 'instrument_id', t.instrument_id, 'underlying', t.underlying, 'expiry', t.expiry,
            'ours', trim_scale(t.qty)::text, 'last_movement', t.last_movement, 'told', trim_scale(t.told)::text,
            'told_on', CASE WHEN t.told <> 0 THEN t.told_on END,
+           'compared_before_on', (SELECT max(s.business_date) FROM broker_positions s
+                                  WHERE s.broker = t.broker AND s.account_id = t.account_id AND s.business_date < t.after),
            'rows', (SELECT coalesce(jsonb_agg(name ORDER BY place, name), '[]') FROM (
                         SELECT 1 AS place,
                                concat_ws('/', 'positions_daily', p.business_date, p.account_id, p.instrument_id) AS name
@@ -92,4 +95,20 @@ CROSS JOIN LATERAL (
     FROM realized_pnl r
     WHERE r.account_id = t.account_id AND r.instrument_id = t.instrument_id AND r.lot_uid IS NULL
       AND r.closed_on <= t.after) AS before
+UNION ALL
+SELECT e.broker, e.account_id, e.event_uid, e.business_date, trim_scale(e.qty), 0, 'ERROR', 'MISSING_B',
+       jsonb_strip_nulls(jsonb_build_object(
+           'symbol', e.symbol, 'broker_says', e.broker_kind, 'broker_trade_id', e.broker_trade_id,
+           'rows', jsonb_build_array(e.event_uid)))
+FROM option_events e
+WHERE e.business_date BETWEEN %(from_date)s AND %(to_date)s AND e.asset_class IN ('OPTION', 'FUTURE_OPTION')
+  AND e.broker_kind NOT IN ('Buy', 'Sell') AND e.qty <> 0
+  AND NOT EXISTS (SELECT FROM position_movements m
+                  WHERE m.broker = e.broker AND m.account_id = e.account_id AND m.symbol = e.symbol
+                    AND m.kind IN ('EXERCISE', 'ASSIGNMENT', 'EXPIRATION')
+                    AND m.business_date BETWEEN e.business_date - 7 AND e.business_date + 7)
+  AND NOT EXISTS (SELECT FROM held h WHERE h.broker = e.broker AND h.account_id = e.account_id AND h.symbol = e.symbol)
+  -- of before the account's first known day nothing is expected
+  AND EXISTS (SELECT FROM load_coverage c
+              WHERE c.broker = e.broker AND c.account_id = e.account_id AND e.business_date BETWEEN c.from_date AND c.to_date)
 ORDER BY 1, 2, 3

@@ -6,7 +6,8 @@
 --   form, and that of an earlier version, counts as the latest instant of its day anywhere. Fees and cash have no such
 --   moment;
 -- * a load moved it: not later than an hour after the newest one ended, which is longer than storing takes;
--- * it counts no more records than some load covered.
+-- * it counts no more records than some load covered or brought (what was covered and is no more is the matter of A02
+--   and A03).
 -- Covered days (one finding per row, on the last day that its load was asked for); in this order, the first that holds:
 -- * their load is complete, and what was received is kept;
 -- * it was asked for them (a Friday's cash also tells the weekend, on which nothing is cleared; files and states of
@@ -88,7 +89,10 @@ WITH coverage AS MATERIALIZED (
            max(finished_at) AS finished_at, max(load_id) AS load_id
     FROM coverage GROUP BY 1, 2, 3, 4
 ), marks AS (
-    SELECT s.*, r.most, r.finished_at, r.load_id,
+    SELECT s.*, greatest(r.most, (SELECT max(l.records) FROM loads l
+                                  WHERE l.broker = s.broker AND l.data_type = s.data_type AND l.status = 'COMPLETE'
+                                    AND (l.account_id = s.account_id OR l.account_id IS NULL))) AS most,
+           r.finished_at, r.load_id,
            coalesce(r.business_date, (SELECT max(o.business_date) FROM reached o
                                       WHERE o.broker = s.broker AND o.account_id = s.account_id),
                     (s.last_sync_at AT TIME ZONE 'UTC')::date) AS business_date

@@ -122,7 +122,7 @@ WITH taken_back AS (
                       AND (b.until IS NULL OR d.business_date < b.until))
     GROUP BY 1, 2, 3, 4
 ), appeared AS (
-    SELECT t.* FROM together t
+    SELECT t.*, days.days[t.n - 1] AS before_on FROM together t JOIN accounts days USING (account_id)
     LEFT JOIN together p ON p.account_id = t.account_id AND p.instrument = t.instrument AND p.n = t.n - 1
     WHERE t.business_date >= %(from_date)s::date
       AND (p.n IS NULL OR p.other_qty <> t.other_qty
@@ -146,6 +146,7 @@ SELECT 'IB' AS broker, a.account_id, concat_ws(' ', a.symbol, a.instrument) AS s
            'compared', CASE WHEN a.other_qty THEN 'quantity' ELSE 'cost' END, 'symbol', a.symbol,
            'instrument_id', a.instrument,
            'told', trim_scale(f.told)::text, 'ours', trim_scale(f.ours)::text, 'lots', f.lots,
+           'compared_before_on', a.before_on,
            'rows', (SELECT coalesce(jsonb_agg(name ORDER BY place, name), '[]') FROM (
                         SELECT 1 AS place,
                                concat_ws('/', 'positions_daily', p.business_date, p.account_id, p.instrument_id) AS name
@@ -163,7 +164,18 @@ SELECT 'IB' AS broker, a.account_id, concat_ws(' ', a.symbol, a.instrument) AS s
                           AND l.started_on <= a.business_date
                           AND (l.closed_on IS NULL OR l.closed_on >= a.business_date)
                           AND (f.moments = '{-infinity}' OR date_trunc('second', l.opened_at) = ANY (f.moments))
-                        ORDER BY 1, 2 LIMIT 20) AS names))) AS evidence
+                        ORDER BY 1, 2 LIMIT 20) AS names),
+           -- the moment of an opening as the broker tells it of its lot
+           'set_right', CASE WHEN a.other_qty AND f.agree_in_sum THEN (
+               SELECT jsonb_agg(jsonb_build_object(
+                          'do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid', t.trade_uid),
+                          'row', jsonb_build_object('trade_date', t.trade_date, 'executed_at', l.opened_at))
+                          ORDER BY t.trade_uid)
+               FROM broker_lots l
+               JOIN trades_norm t ON t.broker = 'IB' AND t.account_id = l.account_id AND t.broker_trade_id = l.open_trade_id
+               WHERE l.business_date = a.business_date AND l.account_id = a.account_id AND l.broker = 'IB'
+                 AND coalesce(l.instrument_id, l.symbol) = a.instrument AND t.effective
+                 AND date_trunc('second', l.opened_at) <> date_trunc('second', t.executed_at)) END)) AS evidence
 FROM appeared a CROSS JOIN LATERAL (
     SELECT sum(told) AS told, sum(ours) AS ours, array_agg(moment) AS moments,
            (array_agg(told ORDER BY moment))[1] AS first_told, (array_agg(ours ORDER BY moment))[1] AS first_ours,

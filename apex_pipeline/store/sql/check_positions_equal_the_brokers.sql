@@ -197,7 +197,7 @@ WITH appeared AS (
                      WHEN d.is_first AND (NOT d.is_known OR unopened.closed_on IS NOT NULL) THEN 'OPENING_BALANCE'
                      WHEN d.told = 0 AND d.expiry <= d.business_date THEN 'LIFECYCLE'
                      WHEN d.ours = 0 THEN 'MISSING_B' WHEN d.told = 0 THEN 'MISSING_A' END AS cause,
-           moves.uids, refused.uids AS refused, unopened.closed_on AS held_on
+           moves.uids, moves.any_at_all AS moved_at_all, refused.uids AS refused, unopened.closed_on AS held_on
     FROM described d
     CROSS JOIN LATERAL (
         SELECT min(r.closed_on) AS closed_on FROM realized_pnl r
@@ -221,6 +221,57 @@ WITH appeared AS (
           AND d.instrument_id IN (q.payload ->> 'conid', concat('US.', q.payload ->> 'code'),
                                   concat('HK.', q.payload ->> 'code'))
     ) AS refused
+), acted AS (
+    -- Corporate actions and transfers between the two snapshots. One that was told twice, with another quantity, or not at
+    -- all (where another quantity has the same cost, or one side of an exchange stands alone) would set the difference right.
+    SELECT e.account_id, e.instrument, e.n, jsonb_build_array(CASE
+               WHEN lone.uid IS NOT NULL THEN jsonb_build_object('do', 'insert', 'table', 'corporate_actions', 'row', jsonb_build_object(
+                   'action_uid', lone.uid || '~', 'broker', e.broker, 'account_id', e.account_id,
+                   'business_date', lone.business_date, 'broker_action_id', lone.broker_action_id,
+                   'broker_kind', lone.broker_kind, 'kind', lone.kind, 'symbol', e.symbol, 'underlying', e.underlying,
+                   'asset_class', e.asset_class, 'qty', trim_scale(e.lacking)::text, 'currency', e.currency,
+                   'happened_at', lone.happened_at, 'description', lone.description, 'instrument_id', e.instrument_id, 'source', lone.source))
+               WHEN a.uids IS NULL THEN jsonb_build_object('do', 'insert', 'table', 'corporate_actions', 'row', jsonb_build_object(
+                   'action_uid', concat_ws('_', 'PERSON', e.broker, e.account_id, e.instrument_id, e.business_date),
+                   'broker', e.broker, 'account_id', e.account_id, 'business_date', e.business_date, 'broker_kind', 'FS', 'kind', 'SPLIT',
+                   'symbol', e.symbol, 'underlying', e.underlying, 'asset_class', e.asset_class,
+                   'qty', trim_scale(e.lacking)::text, 'currency', e.currency, 'instrument_id', e.instrument_id,
+                   'source', 'PERSON'))
+               WHEN a.surplus IS NOT NULL THEN jsonb_build_object('do', 'delete', 'table', a.names[1], 'key', jsonb_build_object(
+                   a.keys[1], a.surplus, 'business_date', a.days[1]))
+               ELSE jsonb_build_object('do', 'update', 'table', a.names[1], 'key', jsonb_build_object(a.keys[1], a.uids[1]),
+                   'row', jsonb_build_object('business_date', a.days[1], 'qty', trim_scale(a.qty + e.lacking)::text))
+           END) AS rows
+    FROM explained e CROSS JOIN LATERAL (
+        SELECT array_agg(uid) AS uids, array_agg(name) AS names, array_agg(key) AS keys, array_agg(on_date) AS days,
+               sum(qty) AS qty, max(uid) FILTER (WHERE qty = -e.lacking) AS surplus, count(*) AS rows
+        FROM (
+            SELECT c.action_uid AS uid, 'corporate_actions' AS name, 'action_uid' AS key, c.business_date AS on_date, c.qty
+            FROM corporate_actions c
+            WHERE c.broker = e.broker AND c.account_id = e.account_id AND coalesce(c.instrument_id, c.symbol) = e.instrument_id
+              AND c.qty <> 0 AND c.business_date > e.before_date AND c.business_date <= e.business_date
+            UNION ALL
+            SELECT t.transfer_uid, 'transfers', 'transfer_uid', t.business_date, t.qty FROM transfers t
+            WHERE t.broker = e.broker AND t.account_id = e.account_id AND coalesce(t.instrument_id, t.symbol) = e.instrument_id
+              AND t.qty <> 0 AND t.business_date > e.before_date AND t.business_date <= e.business_date
+        ) AS acts
+    ) AS a
+    LEFT JOIN LATERAL (
+        SELECT min(c.action_uid) AS uid, min(c.business_date) AS business_date, min(c.broker_action_id) AS broker_action_id,
+               min(c.broker_kind) AS broker_kind, min(c.happened_at) AS happened_at, min(c.source) AS source,
+               min(c.description) AS description, min(c.kind) AS kind
+        FROM corporate_actions c
+        WHERE c.broker = e.broker AND c.account_id = e.account_id AND c.qty > 0 AND c.broker_kind IN ('IC', 'RS', 'TC', 'CC')
+          AND c.business_date > e.before_date AND c.business_date <= e.business_date
+          AND coalesce(c.proceeds, 0) = 0
+          AND NOT EXISTS (SELECT FROM corporate_actions o
+                          WHERE o.account_id = c.account_id AND o.broker_action_id = c.broker_action_id
+                            AND o.action_uid <> c.action_uid)
+        HAVING count(*) = 1
+    ) AS lone ON a.uids IS NULL AND e.told = 0 AND e.ours > 0
+    WHERE CASE WHEN lone.uid IS NOT NULL THEN true
+               WHEN a.uids IS NULL THEN e.cause = 'CORP_ACTION' AND NOT e.moved_at_all AND e.told * e.ours > 0
+               ELSE a.surplus IS NOT NULL OR a.rows = 1 END
 )
 SELECT broker, account_id, subject, business_date, trim_scale(told) AS expected, trim_scale(ours) AS actual,
        'ERROR' AS severity, cause,
@@ -245,7 +296,16 @@ SELECT broker, account_id, subject, business_date, trim_scale(told) AS expected,
                         UNION ALL
                         SELECT 3, uid FROM unnest(e.uids) AS uid
                         ORDER BY 1, 2 LIMIT 20) AS names),
-           'set_right', CASE WHEN cause = 'OPENING_BALANCE' OR cause IS NULL THEN jsonb_build_array(jsonb_build_object(
+           'set_right', CASE WHEN acted.rows IS NOT NULL THEN acted.rows
+                             -- something moved it, as a transfer would
+                             WHEN cause IS NULL AND before_date IS NOT NULL THEN jsonb_build_array(jsonb_build_object(
+               'do', 'insert', 'table', 'transfers', 'row', jsonb_build_object(
+                   'transfer_uid', concat_ws('_', 'PERSON', broker, account_id, instrument_id, business_date),
+                   'broker', broker, 'account_id', account_id, 'instrument_id', instrument_id, 'symbol', symbol,
+                   'underlying', underlying, 'asset_class', asset_class, 'qty', trim_scale(lacking)::text,
+                   'direction', CASE WHEN lacking > 0 THEN 'IN' ELSE 'OUT' END, 'business_date', business_date,
+                   'currency', currency, 'source', 'PERSON')))
+                             WHEN cause = 'OPENING_BALANCE' OR cause IS NULL THEN jsonb_build_array(jsonb_build_object(
                'do', 'insert', 'table', 'opening_balances', 'row', jsonb_build_object(
                    'opening_uid', concat_ws('_', 'PERSON', broker, account_id, instrument_id, business_date),
                    'broker', broker, 'account_id', account_id, 'instrument_id', instrument_id, 'symbol', symbol,
@@ -255,5 +315,5 @@ SELECT broker, account_id, subject, business_date, trim_scale(told) AS expected,
                                       CASE WHEN cause = 'OPENING_BALANCE' THEN held_on END),
                    'multiplier', trim_scale(multiplier)::text,
                    'currency', currency, 'source', 'PERSON'))) END)) AS evidence
-FROM explained e
+FROM explained e LEFT JOIN acted USING (account_id, instrument, n)
 ORDER BY 1, 2, 3, 4

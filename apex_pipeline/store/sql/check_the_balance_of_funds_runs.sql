@@ -97,7 +97,14 @@ WITH loose AS (
     SELECT d.account_id, d.currency, d.on_date, d.transaction_id, l.line_uid, l.amount, l.activity_code, l.settle_date,
            l.symbol, l.description, i.underlying, i.asset_class, r.payload ->> 'conid' AS conid, number.qty, number.price,
            coalesce(number.multiplier, i.multiplier) AS multiplier, number.commission, number.tax, o.order_uid,
-           coalesce(fee.trade_uid, 'IB_' || d.account_id || '_T' || d.transaction_id) AS trade_uid, d.entries IS NULL AS is_unpaid
+           coalesce(fee.trade_uid, 'IB_' || d.account_id || '_T' || d.transaction_id) AS trade_uid, d.entries IS NULL AS is_unpaid,
+           -- the moment of an opening is that of the lot that it opened
+           coalesce((SELECT min(w.opened_at) FROM broker_lots w
+                     WHERE w.account_id = d.account_id AND w.open_trade_id = d.transaction_id
+                       AND w.business_date BETWEEN d.on_date AND d.on_date + 7),
+                    (SELECT min(w.opened_at) FROM broker_closed_lots w
+                     WHERE w.account_id = d.account_id AND w.open_trade_id = d.transaction_id
+                       AND w.business_date >= d.on_date)) AS opened_at
     FROM differing d
     JOIN broker_funds l ON l.account_id = d.account_id AND l.business_date = d.on_date AND l.currency = d.currency
                        AND l.level = 'Currency' AND l.from_date IS NULL AND l.broker_transaction_id = d.transaction_id
@@ -124,15 +131,23 @@ WITH loose AS (
                                            WHERE t.order_uid = known.order_uid AND t.effective), 0)
     ) AS o ON true
     LEFT JOIN fees_norm fee ON fee.fee_uid = concat_ws('_', 'IB', d.account_id, d.transaction_id, 'COMMISSION')
-    WHERE d.entries IS NULL OR NOT EXISTS (
-        SELECT FROM trades_norm t WHERE t.broker = 'IB' AND t.account_id = d.account_id AND t.broker_trade_id = d.transaction_id)
+    WHERE (d.entries IS NULL OR NOT EXISTS (
+        SELECT FROM trades_norm t WHERE t.broker = 'IB' AND t.account_id = d.account_id AND t.broker_trade_id = d.transaction_id))
+      AND NOT EXISTS (SELECT FROM cash_movements m WHERE m.cash_uid = 'IB_' || d.account_id || '_C' || d.transaction_id)
 ), ours_only AS (
     -- What we entered of a transaction that no line tells, or that a line tells with another amount.
     SELECT DISTINCT d.account_id, d.currency, d.on_date, d.transaction_id, d.theirs, d.ours, c.trade_uid, c.cash_uid,
            count(*) OVER (PARTITION BY d.account_id, d.currency, d.on_date, d.transaction_id) AS entries
     FROM differing d CROSS JOIN LATERAL jsonb_array_elements_text(d.entries) AS e (uid)
     JOIN cash_ledger c ON c.entry_uid = e.uid
-    WHERE c.trade_uid IS NOT NULL OR c.cash_uid IS NOT NULL
+    WHERE c.cash_uid IS NOT NULL OR EXISTS (SELECT FROM trades_norm t WHERE t.trade_uid = c.trade_uid)
+), elsewhere AS (
+    -- What we entered in one currency and a line tells in another.
+    SELECT o.account_id, o.currency AS ours_in, o.on_date, o.transaction_id, o.cash_uid, l.currency, l.amount
+    FROM ours_only o
+    JOIN broker_funds l ON l.account_id = o.account_id AND l.business_date = o.on_date AND l.currency <> o.currency
+                       AND l.level = 'Currency' AND l.from_date IS NULL AND l.broker_transaction_id = o.transaction_id
+    WHERE o.theirs = 0 AND o.cash_uid IS NOT NULL
 ), proposed AS (
     SELECT o.account_id, o.currency, o.on_date, jsonb_build_object(
                'do', 'delete', 'table', 'fees_norm', 'key', jsonb_build_object('fee_uid', f.fee_uid)) AS change, NULL AS transaction_id
@@ -143,12 +158,25 @@ WITH loose AS (
                THEN jsonb_build_object('table', 'trades_norm', 'key', jsonb_build_object('trade_uid', o.trade_uid))
                ELSE jsonb_build_object('table', 'cash_movements', 'key', jsonb_build_object('cash_uid', o.cash_uid)) END,
            o.transaction_id
-    FROM ours_only o WHERE o.theirs = 0
+    FROM ours_only o WHERE o.theirs = 0 AND NOT EXISTS (SELECT FROM elsewhere e WHERE e.cash_uid = o.cash_uid)
+    UNION ALL
+    SELECT e.account_id, e.ours_in, e.on_date, jsonb_build_object(
+               'do', 'update', 'table', 'cash_movements', 'key', jsonb_build_object('cash_uid', e.cash_uid),
+               'row', jsonb_build_object('booked_on', e.on_date, 'currency', e.currency, 'amount', e.amount::text)),
+           e.transaction_id
+    FROM elsewhere e
     UNION ALL
     SELECT o.account_id, o.currency, o.on_date, jsonb_build_object(
                'do', 'update', 'table', 'cash_movements', 'key', jsonb_build_object('cash_uid', o.cash_uid),
                'row', jsonb_build_object('booked_on', o.on_date, 'amount', o.theirs::text)), o.transaction_id
     FROM ours_only o WHERE o.theirs <> 0 AND o.cash_uid IS NOT NULL AND o.entries = 1
+    UNION ALL
+    SELECT d.account_id, d.currency, d.on_date, jsonb_build_object(
+               'do', 'update', 'table', 'corporate_actions', 'key', jsonb_build_object('action_uid', min(a.action_uid)),
+               'row', jsonb_build_object('business_date', min(a.business_date), 'proceeds', d.theirs::text, 'amount', (-d.theirs)::text)),
+           d.transaction_id
+    FROM differing d JOIN corporate_actions a ON a.account_id = d.account_id AND a.broker_transaction_id = d.transaction_id
+    GROUP BY 1, 2, 3, d.theirs, d.transaction_id HAVING count(*) = 1
     UNION ALL
     SELECT o.account_id, o.currency, o.on_date, jsonb_build_object(
                'do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid', t.trade_uid),
@@ -165,12 +193,20 @@ WITH loose AS (
     CROSS JOIN LATERAL (SELECT replace(r.payload ->> 'tradePrice', ',', '') AS price) AS told
     WHERE told.price ~ '^[0-9]+([.][0-9]+)?$' AND told.price::numeric <> t.price
     UNION ALL
+    SELECT o.account_id, o.currency, o.on_date, jsonb_build_object(
+               'do', 'update', 'table', 'broker_trade_figures', 'key', jsonb_build_object('trade_uid', f.trade_uid),
+               'row', jsonb_build_object('proceeds', trim_scale(f.proceeds + o.theirs - o.ours)::text)), NULL
+    FROM (SELECT DISTINCT account_id, currency, on_date, theirs, ours, trade_uid FROM ours_only
+          WHERE theirs <> 0 AND trade_uid IS NOT NULL) AS o
+    JOIN broker_trade_figures f USING (trade_uid)
+    JOIN trades_norm t USING (trade_uid)
+    UNION ALL
     SELECT account_id, currency, on_date, jsonb_build_object('do', 'insert', 'table', 'trades_norm', 'row', jsonb_strip_nulls(jsonb_build_object(
                'trade_uid', trade_uid, 'order_uid', order_uid, 'broker', 'IB', 'account_id', account_id, 'broker_trade_id', transaction_id,
                'market', split_part(symbol, '.', 1), 'symbol', symbol, 'underlying', underlying, 'asset_class', asset_class, 'kind', 'TRADE', 'effective', true,
                'side', CASE WHEN qty > 0 THEN 'BUY' ELSE 'SELL' END, 'qty', abs(qty)::text, 'price', price::text,
                'multiplier', multiplier::text, 'amount', (abs(qty) * price * multiplier)::text, 'currency', currency,
-               'executed_at', on_date || 'T20:00:00Z', 'trade_date', on_date, 'report_date', on_date, 'settle_date', settle_date,
+               'executed_at', coalesce(to_jsonb(opened_at) #>> '{}', on_date || 'T20:00:00Z'), 'trade_date', on_date, 'report_date', on_date, 'settle_date', settle_date,
                'instrument_id', conid, 'source', 'FLEX'))) AS change, transaction_id
     FROM lacking WHERE activity_code IN ('BUY', 'SELL') AND qty <> 0 AND asset_class IS NOT NULL AND multiplier IS NOT NULL AND price IS NOT NULL
     UNION ALL

@@ -154,27 +154,28 @@ SELECT 'IB' AS broker, f.account_id, f.table_name || '/' || f.account_id || '/' 
        CASE WHEN f.field IN ('amount', 'proceeds', 'tradeMoney', 'netCash', 'ibCommission', 'taxes')
             THEN f.payload ->> 'currency' END AS currency,
        jsonb_strip_nulls(jsonb_build_object(
-           'what', f.what, 'symbol', nullif(f.payload ->> 'symbol', ''), 'description', nullif(f.payload ->> 'description', ''),
+           'what', f.what, 'symbol', coalesce(ours.symbol, nullif(f.payload ->> 'symbol', '')), 'description', nullif(f.payload ->> 'description', ''),
            'buy_sell', f.payload ->> 'buySell', 'quantity', f.payload ->> 'quantity', 'price', f.payload ->> 'tradePrice',
            'type', f.payload ->> 'type', 'amount', f.payload ->> 'amount', 'currency', f.payload ->> 'currency',
            'told_at', f.told_at, 'retold_at', f.retold_at,
-           -- the newest word of the broker is that there is no such row
-           'set_right', CASE f.what WHEN 'gone' THEN nullif(ours.removals, '[]') END
+           -- the newest word of the broker is that there is no such row; else its first word is tried, because what then
+           -- agrees follows from the other one
+           'set_right', CASE f.what WHEN 'gone' THEN nullif(ours.removals, '[]') ELSE first.word END
        )) || f.more || jsonb_build_object('rows', coalesce(ours.uids, '[]')) AS evidence
 FROM found f
 CROSS JOIN LATERAL (
-    SELECT jsonb_agg(uid ORDER BY uid) FILTER (WHERE stored <> 'fees_norm') AS uids,
+    SELECT jsonb_agg(uid ORDER BY uid) FILTER (WHERE stored <> 'fees_norm') AS uids, min(symbol) AS symbol,
            jsonb_agg(jsonb_build_object('do', 'delete', 'table', stored, 'key', jsonb_build_object(key, uid))
                      ORDER BY stored, uid) AS removals
-    FROM (SELECT 'trades_norm' AS stored, 'trade_uid' AS key, t.trade_uid AS uid FROM trades_norm t
+    FROM (SELECT 'trades_norm' AS stored, 'trade_uid' AS key, t.trade_uid AS uid, t.symbol FROM trades_norm t
           WHERE f.table_name = 'trades_raw_ib'
             AND (t.broker, t.account_id, t.broker_trade_id) = ('IB', f.account_id, f.record_key)
           UNION ALL
-          SELECT 'fees_norm', 'fee_uid', e.fee_uid FROM trades_norm t JOIN fees_norm e USING (trade_uid)
+          SELECT 'fees_norm', 'fee_uid', e.fee_uid, NULL FROM trades_norm t JOIN fees_norm e USING (trade_uid)
           WHERE f.table_name = 'trades_raw_ib'
             AND (t.broker, t.account_id, t.broker_trade_id) = ('IB', f.account_id, f.record_key)
           UNION ALL
-          SELECT 'cash_movements', 'cash_uid', m.cash_uid FROM cash_movements m
+          SELECT 'cash_movements', 'cash_uid', m.cash_uid, m.symbol FROM cash_movements m
           WHERE m.cash_uid = ANY (CASE f.table_name
               WHEN 'cash_raw_ib' THEN ARRAY['IB_' || f.account_id || '_C' || f.record_key]
               -- the two legs of a conversion
@@ -182,4 +183,51 @@ CROSS JOIN LATERAL (
                          'IB_' || f.account_id || '_T' || f.record_key || '_QUOTE'] END)
          ) AS stored_rows
 ) AS ours
+CROSS JOIN LATERAL (
+    -- every field that was changed, as it was told first; NULL if one of them makes no single column
+    SELECT CASE WHEN bool_and(change.rows IS NOT NULL) THEN jsonb_path_query_array(jsonb_agg(change.rows), '$[*][*]') END AS word
+    FROM jsonb_to_recordset(f.more -> 'changes') AS c (field text, told text, later text)
+    CROSS JOIN LATERAL (SELECT replace(c.told, ',', '') AS number, replace(c.later, ',', '') AS later_number) AS plain
+    CROSS JOIN LATERAL (
+        SELECT jsonb_agg(made.row) AS rows FROM (
+            SELECT jsonb_build_object('do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid', t.trade_uid),
+                       'row', CASE c.field
+                           WHEN 'tradePrice' THEN jsonb_build_object(
+                               'trade_date', t.trade_date, 'price', number,
+                               'amount', trim_scale(t.qty * number::numeric * t.multiplier)::text)
+                           WHEN 'quantity' THEN jsonb_build_object(
+                               'trade_date', t.trade_date, 'qty', trim_scale(abs(number::numeric))::text,
+                               'amount', trim_scale(abs(number::numeric) * t.price * t.multiplier)::text)
+                           WHEN 'settleDateTarget' THEN jsonb_build_object('trade_date', t.trade_date, 'settle_date', day.told)
+                           ELSE jsonb_build_object('trade_date', day.told) END) AS row
+            FROM trades_norm t CROSS JOIN (SELECT to_date(left(replace(c.told, '-', ''), 8), 'YYYYMMDD') AS told
+                                           WHERE c.field IN ('tradeDate', 'settleDateTarget')
+                                             AND replace(c.told, '-', '') ~ '^20[0-9]{6}'
+                                           UNION ALL SELECT NULL WHERE c.field IN ('tradePrice', 'quantity')) AS day
+            WHERE f.table_name = 'trades_raw_ib' AND (t.broker, t.account_id, t.broker_trade_id) = ('IB', f.account_id, f.record_key)
+              AND (day.told IS NOT NULL OR number ~ '^-?[0-9]+([.][0-9]+)?$')
+            UNION ALL
+            SELECT jsonb_build_object('do', 'update', 'table', 'fees_norm', 'key', jsonb_build_object('fee_uid', e.fee_uid),
+                       'row', jsonb_build_object('charged_on', e.charged_on, 'amount',
+                                                   trim_scale(e.amount + later_number::numeric - number::numeric)::text))
+            FROM fees_norm e
+            WHERE f.table_name = 'trades_raw_ib' AND c.field = 'ibCommission'
+              AND number ~ '^-?[0-9]+([.][0-9]+)?$' AND later_number ~ '^-?[0-9]+([.][0-9]+)?$'
+              AND e.fee_uid = concat_ws('_', 'IB', f.account_id, f.record_key, 'COMMISSION')
+            UNION ALL
+            SELECT jsonb_build_object('do', 'update', 'table', 'broker_trade_figures',
+                       'key', jsonb_build_object('trade_uid', g.trade_uid), 'row', jsonb_build_object(
+                           CASE c.field WHEN 'proceeds' THEN 'proceeds' ELSE 'net_cash' END, number))
+            FROM trades_norm t JOIN broker_trade_figures g USING (trade_uid)
+            WHERE f.table_name = 'trades_raw_ib' AND c.field IN ('proceeds', 'netCash') AND number ~ '^-?[0-9]+([.][0-9]+)?$'
+              AND (t.broker, t.account_id, t.broker_trade_id) = ('IB', f.account_id, f.record_key)
+            UNION ALL
+            SELECT jsonb_build_object('do', 'update', 'table', 'cash_movements', 'key', jsonb_build_object('cash_uid', m.cash_uid),
+                       'row', jsonb_build_object('booked_on', m.booked_on, 'amount', number))
+            FROM cash_movements m
+            WHERE f.table_name = 'cash_raw_ib' AND c.field = 'amount' AND number ~ '^-?[0-9]+([.][0-9]+)?$'
+              AND m.cash_uid = 'IB_' || f.account_id || '_C' || f.record_key
+        ) AS made
+    ) AS change
+) AS first
 ORDER BY 2, 4, 3

@@ -336,6 +336,15 @@ WITH kinds AS MATERIALIZED (
                WHEN 'currency' THEN jsonb_build_object('currency', d.right_currency) END
     FROM doubted d WHERE d.broker = 'IB'
     UNION ALL
+    -- an order of IB goes the way of its trades
+    SELECT d.trade_uid, 'orders_norm', jsonb_build_object('order_uid', o.order_uid),
+           jsonb_build_object('side', CASE d.side WHEN 'BUY' THEN 'SELL' ELSE 'BUY' END, 'trade_date', o.trade_date)
+    FROM doubted d JOIN trades_norm t USING (trade_uid) JOIN orders_norm o ON o.order_uid = t.order_uid
+    WHERE d.what = 'side' AND d.broker = 'IB' AND o.legs IS NULL AND o.side = d.side
+      AND NOT EXISTS (SELECT FROM trades_norm other
+                      WHERE other.order_uid = o.order_uid AND other.effective AND other.side = d.side
+                        AND other.trade_uid NOT IN (SELECT trade_uid FROM doubted WHERE what = 'side'))
+    UNION ALL
     -- what the row of the instrument took over from this trade
     SELECT d.trade_uid, 'instruments', jsonb_build_object('symbol', d.symbol),
            CASE WHEN d.what = 'multiplier' AND d.named_multiplier = d.multiplier
