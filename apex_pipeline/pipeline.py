@@ -18,6 +18,7 @@ from apex_pipeline.domain.lifecycle import endings
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.reconciliation import (
     Break,
+    BreakRule,
     BreakState,
     Compared,
     Explanation,
@@ -221,7 +222,7 @@ def _explained(
     if is_news(others, existing):
         proven = diagnosis.causes(others, [one for one in found if one not in others], earlier)
     else:
-        proven = {row.break_uid: tuple(row.follows) for row in existing if row.follows}
+        proven = {row.break_uid: tuple(row.follows) for row in existing if row.rule == BreakRule.FOLLOWS}
     return by_rule | {uid: followed(causes) for uid, causes in proven.items()}
 
 

@@ -25,6 +25,11 @@ intraday_job = dg.define_asset_job(
     config={"ops": {step: {"config": {"intraday": True}} for step in map(main_step, STEPS)}},
     description="Today's executions, positions and funds of Futu and of IB's TWS API, and what follows from them.",
 )
+derive_job = dg.define_asset_job(
+    "derive_job",
+    selection=dg.AssetSelection.assets(*DERIVED) | dg.AssetSelection.checks(checks),
+    description="Everything that follows from what is stored, with all checks; asks no broker.",
+)
 
 
 def _range(first: datetime, last: datetime) -> dict[str, str]:
@@ -57,5 +62,5 @@ def ib_daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     return _request("ib", context, NEW_YORK)
 
 
-JOBS = (backfill_job, daily_job, intraday_job)
+JOBS = (backfill_job, daily_job, intraday_job, derive_job)
 SCHEDULES = (futu_daily, ib_daily)

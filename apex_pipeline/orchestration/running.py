@@ -70,7 +70,8 @@ def _run(
     config: Mapping[str, Any],
     progress: Progress,
 ) -> Outcome:
-    job = definitions(progress).resolve_job_def("backfill_job")
+    # without a load all checks look at what is stored, those of the raw tables too
+    job = definitions(progress).resolve_job_def("backfill_job" if steps else "derive_job")
     result = job.execute_in_process(
         run_config={
             "ops": {step: {"config": dict(config)} for step in steps},
@@ -78,7 +79,7 @@ def _run(
         },
         instance=opened,
         raise_on_error=False,
-        asset_selection=_selection(steps),
+        asset_selection=_selection(steps) if steps else None,
         tags=dict(tags),
     )
     return Outcome(result.run_id, result.success, _errors(result), _failed_checks(result), _load_metadata(result))

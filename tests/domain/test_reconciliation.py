@@ -13,6 +13,7 @@ from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.reconciliation import (
     NOTES,
     Break,
+    BreakRule,
     BreakState,
     Explanation,
     Finding,
@@ -165,13 +166,13 @@ def test_what_a_person_explained_stays_so_for_its_amount_and_closes_when_both_si
 
 
 def by_rule(row: Break, follows: tuple[str, ...] = ()) -> Known:
-    return Known({row.break_uid: Explanation("a_rule", follows)})
+    return Known({row.break_uid: Explanation(BreakRule.FOLLOWS, follows)})
 
 
 def test_a_rule_explains_as_long_as_it_holds() -> None:
     (told,) = reconcile([], [finding()], everything, NOW, by_rule(opened(), ("B_1",)))
     assert (told.state, told.rule, told.follows, told.explained_amount) == (
-        BreakState.EXPLAINED, "a_rule", ["B_1"], Decimal(-10),
+        BreakState.EXPLAINED, BreakRule.FOLLOWS, ["B_1"], Decimal(-10),
     )  # fmt: skip
     assert reconcile([told], [finding()], everything, LATER, by_rule(opened(), ("B_1",))) == [told]
     (open_again,) = reconcile([told], [finding()], everything, LATER)

@@ -1,7 +1,6 @@
 """Faults of what Futu tells of positions and cash, and of what it tells otherwise a second time."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 from random import Random
@@ -199,13 +198,6 @@ def _flow_currency(told: Answers, dice: Random, place: Place) -> Expected:
     booked = _Booked(place, dice, "Trade")
     told.change("cash", booked.key, lambda row: setattr(row, "currency", 3 - row.currency))
     return booked.of_day()
-
-
-@answers("wrong settlement date", Where.CASH_FLOW)
-def _flow_late(told: Answers, dice: Random, place: Place) -> Expected:
-    booked = _Booked(place, dice, "Trade")
-    told.change("cash", booked.key, lambda row: setattr(row, "settlementDate", str(booked.day + timedelta(days=30))))
-    return Expected("D10", account=booked.account, days=[booked.day])
 
 
 @answers("assignment that the cash flow does not tell", Where.CASH_FLOW)

@@ -198,7 +198,7 @@ CHECKS = {
     },
 }
 WHOLE_JOBS = {"backfill_job", "daily_job"}
-JOBS = {*WHOLE_JOBS, "intraday_job"}
+JOBS = {*WHOLE_JOBS, "intraday_job", "derive_job"}
 TODAY_LEAVES_OUT = {"cash_raw_futu"}
 SCHEDULES = {
     "futu_daily": ("30 6 * * *", "Asia/Hong_Kong", "daily_job"),

@@ -101,7 +101,8 @@ def test_a_trade_too_many_is_a_finding_and_a_double_is_called_so(db: Database) -
     write(db, order("1", 10), deal("11", "1", 5), deal("12", "1", 5, 11), deal("13", "1", 5))
     (found,) = findings(db, QUANTITY, MONDAY)
     assert (found.expected, found.actual, found.cause) == (10, 15, "DUPLICATE")
-    assert "set_right" not in found.evidence, "which of both it is, another check tells"
+    (change,) = found.evidence["set_right"]
+    assert (change["do"], change["key"]["trade_uid"]) == ("delete", "FUTU_100_12"), "by the average"
     query(db.url, "UPDATE trades_norm SET executed_at = executed_at + interval '1 second' WHERE broker_trade_id = '13'")
     (found,) = findings(db, QUANTITY, MONDAY)
     assert (found.expected, found.actual, found.cause) == (10, 15, "MISSING_A")

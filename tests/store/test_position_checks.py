@@ -24,7 +24,6 @@ from tests.store.position_rows import (
     WEEK,
     action,
     held,
-    opening,
     snapshots,
     stop,
     told,
@@ -135,12 +134,16 @@ def test_evidence_names_the_rows_and_what_would_set_both_sides_right(db: Databas
         f"positions_daily/2026-03-03/{ACCOUNT}/{CONID}", f"broker_positions/2026-03-03/IB/{ACCOUNT}/{CONID}", "a", "b",
     ]  # fmt: skip
     (change,) = found.evidence["set_right"]
-    assert (change["do"], change["table"]) == ("insert", "opening_balances")
+    assert (change["do"], change["table"]) == ("insert", "transfers"), "something moved it between two snapshots"
     row = change["row"]
-    assert (row["qty"], row["opened_on"], row["source"]) == ("10", "2026-03-03", "PERSON")
-    assert (row["instrument_id"], row["asset_class"], row["account_id"]) == (CONID, "STOCK", ACCOUNT)
-    write(db, opening(row["opening_uid"], row["qty"], TUESDAY))
-    write(db, rows.movement(row["opening_uid"], row["qty"], TUESDAY, kind=MovementKind.OPENING, place=0))
+    assert (row["qty"], row["business_date"], row["source"]) == ("10", "2026-03-03", "PERSON")
+    assert (row["direction"], row["instrument_id"], row["asset_class"], row["account_id"]) == (
+        "IN",
+        CONID,
+        "STOCK",
+        ACCOUNT,
+    )
+    write(db, rows.movement(row["transfer_uid"], row["qty"], TUESDAY, kind=MovementKind.TRANSFER, place=0))
     assert findings(db, POSITIONS, MONDAY, FRIDAY) == []
 
 

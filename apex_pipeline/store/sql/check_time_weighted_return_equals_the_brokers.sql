@@ -26,14 +26,19 @@ WITH told AS (
         ORDER BY p.business_date DESC LIMIT 1
     ) AS begun ON true
     WHERE (begun.business_date IS NOT NULL OR NOT EXISTS (
-               SELECT FROM performance_metrics p WHERE p.account_id = t.account_id AND p.business_date < t.from_date))
+               SELECT FROM performance_metrics p
+               WHERE p.account_id = t.account_id AND p.period = 'DAY' AND p.scope = 'ACCOUNT'
+                 AND p.business_date < t.from_date AND p.cumulative_return IS NOT NULL))
       AND NOT EXISTS (SELECT FROM market_days d
                       WHERE d.calendar = 'XNYS' AND d.is_session AND d.on_date > begun.business_date
                         AND d.on_date < t.from_date)
       AND (begun.business_date IS NULL OR EXISTS (
                SELECT FROM load_coverage c
                WHERE c.broker = t.broker AND c.account_id = t.account_id
-                 AND begun.business_date BETWEEN c.from_date AND c.to_date))
+                 AND begun.business_date BETWEEN c.from_date AND c.to_date)
+           -- the day before all that is known
+           OR NOT EXISTS (SELECT FROM load_coverage c
+                          WHERE c.broker = t.broker AND c.account_id = t.account_id AND c.from_date <= begun.business_date))
 )
 SELECT broker, account_id, concat(account_id, ' ', from_date, '..', to_date) AS subject, to_date AS business_date,
        round(twr, 12) AS expected, round(ours, 12) AS actual, 'WARN' AS severity, 'CONVENTION' AS cause,

@@ -137,7 +137,7 @@ WITH compared (table_name, place, field, kind) AS (
 ), found AS (
     -- what is gone was changed before it went, or not
     SELECT table_name, account_id, record_key, business_date, after AS payload, told_at, retold_at, told_by, 'changed' AS what,
-           expected, actual, field, only_adds, jsonb_build_object('changes', changes, 'retold_by_load', retold_by) AS more
+           expected, actual, field, only_adds, jsonb_build_object('changes', changes) AS more
     FROM changed c
     WHERE NOT EXISTS (SELECT FROM gone g
                       WHERE (g.table_name, g.account_id, g.record_key) = (c.table_name, c.account_id, c.record_key))
