@@ -218,9 +218,10 @@ def _explained(
     """What rules and proofs explain, by the uid of the break. What was found before just so is not proven again."""
     by_rule = explained_by_rule(found)
     # what time explains may have a cause all the same, which says more
-    others = [one for one in found if one.break_uid not in by_rule or not by_rule[one.break_uid].follows]
+    told = {uid for uid, explanation in by_rule.items() if explanation.follows}
+    others = [one for one in found if one.break_uid not in told]
     if is_news(others, existing):
-        proven = diagnosis.causes(others, [one for one in found if one not in others], earlier)
+        proven = diagnosis.causes(others, [one for one in found if one.break_uid in told], earlier)
     else:
         proven = {row.break_uid: tuple(row.follows) for row in existing if row.rule == BreakRule.FOLLOWS}
     return by_rule | {uid: followed(causes) for uid, causes in proven.items()}

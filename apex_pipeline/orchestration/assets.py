@@ -337,7 +337,7 @@ def reconciliation(
     """What does not agree, as rows, and the report of it."""
     first, last = span(context.partition_keys)
     with storage.open() as db:
-        reconciled = reconcile_days(db, first, last, progress.observe, made_by=context.run_id)
+        reconciled = reconcile_days(db, first, last, progress.observe, made_by=context.run.run_id)
         tables = {"report": dg.MetadataValue.md(markdown(reconciliation_tables(db, first, last)))}
         about = {"breaks_changed": reconciled.breaks.changed}
         yield from _with_tables(context, report_rows(context, db, RECONCILIATION_TABLES, about), tables)

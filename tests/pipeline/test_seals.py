@@ -122,3 +122,31 @@ def test_a_derived_row_that_is_gone_is_named(loaded: World, table: str) -> None:
     breaks = BreakRepository(loaded.db).existing(*EVER)
     assert mend(loaded.db, breaks) == 1
     assert reconciled(loaded) == {}
+
+
+def test_bytes_that_are_not_what_was_received_are_told_of_their_days(loaded: World) -> None:
+    ((document, first, last),) = query(
+        loaded.db.url,
+        "SELECT d.document_id, l.from_date, l.to_date FROM raw_documents d JOIN raw_observations o USING (document_id) "
+        "JOIN loads l USING (load_id) WHERE l.broker = 'IB' ORDER BY 1 LIMIT 1",
+    )
+    changed = sql.SQL("UPDATE raw_documents SET content = content || '\\x00'::bytea WHERE document_id = {}")
+    assert beside(loaded, changed.format(sql.Literal(document))) == 1
+    (found,) = BreakRepository(loaded.db).findings(RAW, first, last)
+    assert (found.subject, found.business_date) == (f"raw_documents {document}", first)
+    assert BreakRepository(loaded.db).findings(RAW, *(date(1970, 1, day) for day in (1, 2))) == []
+
+
+def test_a_trade_that_no_record_makes_is_named_and_goes_in_a_rehearsal(loaded: World) -> None:
+    uid, account, day, _ = query(loaded.db.url, ONE)[0]
+    copied = sql.SQL(
+        "INSERT INTO trades_norm SELECT (jsonb_populate_record(t, jsonb_build_object("
+        "'trade_uid', t.trade_uid || '9', 'broker_trade_id', t.broker_trade_id || '9', 'exec_id', NULL))).* "
+        "FROM trades_norm t WHERE trade_uid = {}"
+    )
+    assert beside(loaded, copied.format(sql.Literal(uid))) == 1
+    told = reconciled(loaded)
+    (row,) = told["OPEN"]
+    assert row[:6] == (STORED.value, f"trades_norm {uid}9", day, account, 0, 1)
+    assert [one["do"] for one in row[7][SET_RIGHT]] == ["delete"]
+    assert len(told["EXPLAINED"]) > 1

@@ -1,13 +1,14 @@
 """The checks of cash agree with a clean book, and each thing they should notice opens exactly its break."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from apex_pipeline.domain.models import CashKind
+from apex_pipeline.domain.models import Broker, BrokerBalance, CashKind
 from apex_pipeline.store.db import Database
+from apex_pipeline.store.repositories.rehearsing import RehearsalRepository
 from tests.store.cash_book import FUTU, IB, covered, fee, line, movement, report, rewritten, store, trade
 from tests.store.rows import query
 
@@ -235,3 +236,82 @@ def test_a_trade_without_a_booking_is_found_only_where_the_cash_flow_is_known(db
     assert found(db, FLOW) == [("100 USD 2024-07-01", Decimal(0), Decimal("-501.25"), "ERROR", "MISSING_A")]
     query(db.url, "DELETE FROM load_coverage")
     assert found(db, FLOW) == []
+
+
+# Futu's cash between two snapshots of funds ---------------------------------------------------------------------
+
+
+def snapshots(db: Database, *cash: tuple[date, str], hour: int = 23) -> None:
+    """What an account holds in dollars on these days; covered from Monday to Wednesday."""
+    at = (BrokerBalance(day, Broker.FUTU, FUTU, "USD", Decimal(amount), None, None, _instant(day, hour), "futu_funds")
+          for day, amount in cash)  # fmt: skip
+    store(db, at)
+    covered(db, FUTU, "futu_cash", MON, WED)
+
+
+def _instant(day: date, hour: int) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
+
+
+def test_cash_that_changed_by_what_was_booked_in_between_agrees(db: Database) -> None:
+    snapshots(db, (MON, "1000"), (WED, "1003"))
+    store(db, [movement(FUTU, "1", TUE, CashKind.INTEREST, "3")])
+    assert found(db, FLOW) == []
+
+
+def test_cash_that_changed_without_a_booking_is_found(db: Database) -> None:
+    snapshots(db, (MON, "1000"), (WED, "1003.01"))
+    store(db, [movement(FUTU, "1", TUE, CashKind.INTEREST, "3")])
+    assert found(db, FLOW) == [("100 USD 2024-07-01..2024-07-03", Decimal("3.01"), Decimal(3), "ERROR", None)]
+    query(db.url, "DELETE FROM cash_movements")
+    assert found(db, FLOW)[0][1:] == (Decimal("3.01"), Decimal(0), "ERROR", "MISSING_B")
+    query(db.url, "DELETE FROM load_coverage")
+    assert found(db, FLOW) == [], "nobody told what was booked"
+
+
+def test_a_snapshot_of_a_day_with_bookings_may_hold_them_or_not(db: Database) -> None:
+    snapshots(db, (MON, "1000"), (TUE, "1001"), (WED, "1003"))
+    store(db, [movement(FUTU, "1", TUE, CashKind.INTEREST, "3")])
+    assert found(db, FLOW) == []
+
+
+def test_snapshots_that_were_taken_after_all_of_it_need_not_differ(db: Database) -> None:
+    late = _instant(date(2024, 7, 20), 1)
+    for day in (MON, WED):
+        store(db, [BrokerBalance(day, Broker.FUTU, FUTU, "USD", Decimal(1003), None, None, late, "futu_funds")])
+    covered(db, FUTU, "futu_cash", MON, WED)
+    store(db, [movement(FUTU, "1", TUE, CashKind.INTEREST, "3")])
+    assert found(db, FLOW) == []
+
+
+# What would set the balance of funds right ------------------------------------------------------------------------
+
+
+def set_right(db: Database) -> None:
+    """Make the changes that the finding proposes and write the cash again."""
+    (row,) = db.fetch(f"check_{FUNDS}", from_date=MON, to_date=WED)
+    RehearsalRepository(db).change(row["evidence"]["set_right"])
+    rewritten(db)
+
+
+def test_a_booking_that_no_line_tells_is_taken_away_and_one_of_another_amount_is_set_to_it(db: Database) -> None:
+    a_statement(db)
+    store(db, [movement(IB, "9", TUE, CashKind.DEPOSIT, "100")])
+    rewritten(db)
+    set_right(db)
+    assert found(db, FUNDS) == found(db, REPORT) == []
+    query(db.url, "UPDATE cash_movements SET amount = 4 WHERE broker_cash_id = '2'")
+    rewritten(db)
+    set_right(db)
+    assert query(db.url, "SELECT amount FROM cash_movements") == [(Decimal(3),)]
+    assert found(db, FUNDS) == found(db, REPORT) == []
+
+
+def test_a_trade_that_no_line_tells_is_taken_away_with_its_fee(db: Database) -> None:
+    a_statement(db)
+    store(db, [trade(IB, "7", TUE, 5, "20"), fee(IB, "7", TUE, "1")])
+    rewritten(db)
+    assert found(db, FUNDS)[0][1:] == (Decimal(0), Decimal(-101), "ERROR", "MISSING_A")
+    set_right(db)
+    assert query(db.url, "SELECT broker_trade_id FROM trades_norm") == [("1",)]
+    assert found(db, FUNDS) == found(db, REPORT) == []

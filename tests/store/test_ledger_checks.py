@@ -104,6 +104,40 @@ def test_an_opening_and_a_cancelled_trade_are_no_closings(db: Database) -> None:
     assert findings(db, REALIZED, MONDAY) == []
 
 
+def summary(told: str, first: date = MONDAY, **values: Any) -> BrokerFigures:
+    """What the broker says that a contract gained in some days."""
+    figures = {"totalRealizedPnl": told, "transferredPnl": 0, **values}
+    return made(
+        BrokerFigures, figures_uid=f"f{first}", section="FIFOPerformanceSummaryInBase", subject="AAPL", figures=figures,
+        business_date=FRIDAY, from_date=first, to_date=FRIDAY,
+    )  # fmt: skip
+
+
+def by_contract(db: Database, told: str, **values: Any) -> list[tuple[Any, ...]]:
+    base = {"base_currency": "USD", "realized_pnl_base": Decimal("6.17")}
+    closing(db, "12.34", "12.34", **base)
+    query(db.url, "UPDATE realized_pnl SET base_currency = 'USD', realized_pnl_base = realized_pnl")
+    write(db, summary(told, **values))
+    return differences(findings(db, REALIZED, MONDAY, FRIDAY))
+
+
+def test_the_gain_of_a_contract_is_that_of_the_brokers_summary(db: Database) -> None:
+    assert by_contract(db, "12.34") == []
+
+
+def test_another_gain_of_a_contract_is_a_finding_of_the_days_of_the_statement(db: Database) -> None:
+    assert by_contract(db, "13.34") == [("U1 AAPL 2026-03-02..2026-03-06", Decimal("13.34"), Decimal("12.34"), None)]
+    query(db.url, "UPDATE realized_pnl SET basis_source = 'UNKNOWN' WHERE realized_uid = 'c:a'")
+    assert findings(db, REALIZED, MONDAY, FRIDAY) == [], "a piece is not in the proof"
+
+
+def test_a_contract_of_which_something_was_transferred_or_cancelled_is_not_compared(db: Database) -> None:
+    assert by_contract(db, "13.34", transferredPnl=2) == []
+    query(db.url, "DELETE FROM broker_figures")
+    write(db, summary("13.34"), rows.trade("k", 5, MONDAY, effective=False))
+    assert findings(db, REALIZED, MONDAY, FRIDAY) == []
+
+
 # Options ------------------------------------------------------------------------------------------------------
 
 
@@ -207,6 +241,52 @@ def test_missing_wrong_or_wrongly_priced_shares_are_a_finding(
 ) -> None:
     assigned(db, shares, price=price)
     assert differences(findings(db, LEGS, FRIDAY)) == [("L1", 200, *found)]
+
+
+def test_the_missing_shares_of_a_delivery_are_those_that_the_funds_tell(db: Database) -> None:
+    assigned(db, None)
+    query(db.url, "UPDATE instruments SET underlying = 'AAPL'")
+    write(db, made(Instrument, symbol="AAPL", asset_class=AssetClass.STOCK, ib_conid="265598"))
+    (found,) = findings(db, LEGS, FRIDAY)
+    assert "set_right" not in found.evidence, "nobody tells of the shares"
+    query(
+        db.url,
+        "INSERT INTO broker_funds (line_uid, broker, account_id, business_date, currency, level, symbol, amount, "
+        "broker_transaction_id, source) VALUES ('l', 'IB', 'U1', %s, 'USD', 'Currency', 'AAPL', -40000, '77', 'FLEX')",
+        FRIDAY,
+    )
+    (found,) = findings(db, LEGS, FRIDAY)
+    (change,) = found.evidence["set_right"]
+    row = change["row"]
+    assert (row["broker_trade_id"], row["kind"], row["side"], row["qty"]) == ("77", "ASSIGNMENT", "BUY", "200")
+    assert (row["price"], row["instrument_id"], row["link_id"]) == ("200", "265598", "L1")
+
+
+def test_shares_that_no_option_delivered_are_a_finding_and_the_option_is_the_one_that_is_held(db: Database) -> None:
+    write(db, replace(option(), underlying="AAPL"), rows.movement("o", -2, MONDAY, **OPTION))
+    event: dict[str, Any] = {"kind": MovementKind.ASSIGNMENT, "link_id": "L1", "price": Decimal(200)}
+    write(db, rows.movement("s", 200, FRIDAY, **event))
+    (found,) = findings(db, LEGS, FRIDAY)
+    assert (found.subject, found.expected, found.actual, found.cause) == ("L1", 200, 0, "MISSING_B")
+    (change,) = found.evidence["set_right"]
+    row = change["row"]
+    assert (row["symbol"], row["side"], row["qty"], row["kind"]) == (OPTION["symbol"], "BUY", "2", "ASSIGNMENT")
+    query(db.url, "UPDATE position_movements SET qty = -3 WHERE movement_uid = 'o'")
+    (found,) = findings(db, LEGS, FRIDAY)
+    assert "set_right" not in found.evidence, "another quantity than these shares"
+
+
+def test_an_end_that_the_broker_tells_and_no_movement_knows_is_a_finding(db: Database) -> None:
+    rows.covered(db, MONDAY, FRIDAY)
+    query(
+        db.url,
+        "INSERT INTO option_events (event_uid, broker, account_id, business_date, broker_kind, symbol, asset_class, "
+        "qty, source) VALUES ('e', 'IB', 'U1', %s, 'Expiration', %s, 'OPTION', -2, 'FLEX')",
+        FRIDAY, OPTION["symbol"],
+    )  # fmt: skip
+    assert differences(findings(db, EXPIRY, FRIDAY)) == [("e", -2, 0, "MISSING_B")]
+    write(db, rows.movement("b", 2, FRIDAY, kind=MovementKind.EXPIRATION, **OPTION))
+    assert findings(db, EXPIRY, FRIDAY) == []
 
 
 def test_a_settlement_in_cash_needs_no_shares(db: Database) -> None:

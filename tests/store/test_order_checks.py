@@ -355,3 +355,16 @@ def test_the_record_of_a_lost_deal_says_whose_fault_it_is(db: Database) -> None:
     assert (found.cause, names(found)) == ("PIPELINE", [ORDER, "trades_raw_futu/100/11"])
     rows.quarantined(db, "trades", "11", FUTU)
     assert [one.cause for one in findings(db, TRADED, MONDAY)] == ["REFERENCE_DATA"]
+
+
+# What would set an order right ------------------------------------------------------------------------------------
+
+
+def test_a_trade_that_tells_too_much_is_the_one_without_whose_surplus_the_average_is_right(db: Database) -> None:
+    write(db, order("1", 10, avg_price=Decimal("10.5")), deal("11", "1", 5), deal("12", "1", 6, 11))
+    (found,) = findings(db, QUANTITY, MONDAY)
+    assert (found.expected, found.actual, found.cause) == (10, 11, "MISSING_A")
+    (change,) = found.evidence["set_right"]
+    assert (change["do"], change["key"]["trade_uid"], change["row"]["qty"]) == ("update", "FUTU_100_12", "5")
+    set_right(db, found)
+    assert findings(db, QUANTITY, MONDAY) == []

@@ -301,3 +301,54 @@ def test_currencies_are_no_positions(db: Database) -> None:
 
 def test_the_check_is_in_the_catalogue() -> None:
     assert CHECKS[POSITIONS].check_id == "C02"
+
+
+# What would set a position right ----------------------------------------------------------------------------------
+
+
+def proposal(db: Database, *known: Any) -> dict[str, Any]:
+    """What is proposed where the broker holds 200 from Tuesday on, and these are known beside 100 of Monday."""
+    bought(db)
+    for day, qty in ((MONDAY, 100), *((day, 200) for day in WEEK[1:])):
+        write(db, rows.position(qty, day, average_cost=Decimal(10 if qty == 100 else 5)))
+    write(db, *known)
+    (found,) = findings(db, POSITIONS, MONDAY, FRIDAY)
+    (change,) = found.evidence["set_right"]
+    return change
+
+
+def test_a_split_that_nobody_told_is_the_quantity_of_the_same_cost(db: Database) -> None:
+    change = proposal(db)
+    assert (change["do"], change["table"]) == ("insert", "corporate_actions")
+    row = change["row"]
+    assert (row["kind"], row["qty"], row["instrument_id"], row["business_date"]) == (
+        "SPLIT",
+        "100",
+        CONID,
+        str(TUESDAY),
+    )
+
+
+def test_a_split_that_was_told_twice_goes_once_and_one_of_another_quantity_is_set_to_it(db: Database) -> None:
+    twice = [action(uid, 100, TUESDAY, kind=Action.SPLIT) for uid in ("s", "t")]
+    change = proposal(db, *twice, *(rows.movement(uid, 100, TUESDAY, place=1) for uid in ("s", "t")))
+    assert (change["do"], change["key"]["action_uid"]) == ("delete", "t")
+    query(db.url, "DELETE FROM corporate_actions WHERE action_uid = 't'; UPDATE corporate_actions SET qty = 200")
+    (found,) = findings(db, POSITIONS, MONDAY, FRIDAY)
+    (change,) = found.evidence["set_right"]
+    assert (change["do"], change["key"]["action_uid"], change["row"]["qty"]) == ("update", "s", "100")
+
+
+def test_the_other_side_of_an_exchange_is_proposed_where_one_side_stands_alone(db: Database) -> None:
+    bought(db)
+    write(db, rows.position(100, MONDAY))
+    alone = action("x", 50, TUESDAY, instrument_id="9", symbol="NEW", broker_kind="IC", kind=Action.SYMBOL_CHANGE)
+    write(db, alone, rows.movement("x", 50, TUESDAY, instrument_id="9", symbol="NEW", place=1))
+    for day in WEEK[1:]:
+        write(db, rows.position(50, day, symbol="NEW", broker_position_id="9"))
+    (found,) = findings(db, POSITIONS, MONDAY, FRIDAY)
+    assert (found.subject, found.expected, found.actual) == (APPLE, 0, 100)
+    (change,) = found.evidence["set_right"]
+    row = change["row"]
+    assert (change["table"], row["qty"], row["instrument_id"]) == ("corporate_actions", "-100", CONID)
+    assert (row["broker_action_id"], row["kind"], row["business_date"]) == ("9", "SYMBOL_CHANGE", str(TUESDAY))

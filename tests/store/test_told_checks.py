@@ -259,3 +259,21 @@ def test_a_request_of_more_ids_than_futu_answers_is_an_error(db: Database) -> No
     fees_asked(db, FRIDAY, ["o", *map(str, range(400))], 401)
     [found] = findings(db, FEES, MONDAY, FRIDAY)
     assert (found.business_date, found.expected, found.actual, found.cause) == (MONDAY, 400, 401, "PIPELINE")
+
+
+# What the first word would make -----------------------------------------------------------------------------------
+
+
+def test_what_was_told_first_is_tried_where_each_changed_field_makes_a_column(db: Database) -> None:
+    check_rows.write(db, check_rows.trade("IB_U1_1", 10, TUESDAY, broker_trade_id="1"))
+    (found,) = changed(db, TRADE, {**TRADE, "tradePrice": "6.5", "tradeDate": "20260304"})
+    proposed = {frozenset(one["row"]): one["row"] for one in found.evidence["set_right"]}
+    assert proposed[frozenset({"trade_date", "price", "amount"})]["price"] == "5.5"
+    assert proposed[frozenset({"trade_date"})]["trade_date"] == "2026-03-03"
+    assert {one["key"]["trade_uid"] for one in found.evidence["set_right"]} == {"IB_U1_1"}
+
+
+def test_nothing_is_tried_where_a_changed_field_makes_no_single_column(db: Database) -> None:
+    check_rows.write(db, check_rows.trade("IB_U1_1", 10, TUESDAY, broker_trade_id="1"))
+    (found,) = changed(db, TRADE, {**TRADE, "tradePrice": "6.5", "buySell": "SELL"})
+    assert "set_right" not in found.evidence

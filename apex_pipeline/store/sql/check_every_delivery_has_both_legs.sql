@@ -1,17 +1,19 @@
--- C06. An exercised or assigned option delivers contracts x multiplier shares at its strike: a long call and a short put
--- take them in, a long put and a short call give them away. Both rows share a link. An option on an index, or one that
--- ended at a price and moved nothing, was settled in cash. IB's shares that no option of their link delivered are one
--- finding too: there the option is not told.
+-- C06. An exercised or assigned option delivers contracts x multiplier shares at its strike: a long call and a short
+-- put take them in, a long put and a short call give them away. Both rows share a link. An option on an index, or one
+-- that ended at a price and moved nothing, was settled in cash. IB's shares that no option of their link delivered are
+-- one finding too: there the option is not told.
 -- What would set it right: the shares at the strike, as the line of funds tells them; or the end of the one option of
 -- these shares with that strike that is held in this quantity.
 WITH ends AS (
     SELECT m.broker, m.account_id, coalesce(m.link_id, m.movement_uid) AS link, min(m.business_date) AS business_date,
            min(m.symbol) AS symbol, min(m.kind) AS kind, min(m.ordered_at) AS ordered_at,
-           array_agg(m.movement_uid ORDER BY m.movement_uid) AS uids, min(i.strike) AS strike, max(i.strike) AS highest_strike,
+           array_agg(m.movement_uid ORDER BY m.movement_uid) AS uids, min(i.strike) AS strike,
+               max(i.strike) AS highest_strike,
            bool_and(coalesce(m.price, 0) <> 0) AS has_price, bool_or(u.asset_class = 'INDEX') AS on_index,
            -- NULL where a term of the contract is not known: then nothing is expected of the shares.
            CASE WHEN bool_and(i.option_right IS NOT NULL AND coalesce(m.multiplier, i.multiplier) IS NOT NULL)
-                THEN sum(m.qty * coalesce(m.multiplier, i.multiplier) * CASE i.option_right WHEN 'C' THEN -1 ELSE 1 END) END AS shares
+                THEN sum(m.qty * coalesce(m.multiplier,
+                    i.multiplier) * CASE i.option_right WHEN 'C' THEN -1 ELSE 1 END) END AS shares
     FROM position_movements m
     LEFT JOIN instruments i ON i.symbol = m.symbol
     LEFT JOIN instruments u ON u.symbol = i.underlying
@@ -29,7 +31,8 @@ WITH ends AS (
            min(m.kind) AS kind, sum(m.qty) AS shares, min(m.price) AS price, min(m.ordered_at) AS ordered_at,
            max(t.report_date) AS report_date
     FROM position_movements m LEFT JOIN trades_norm t ON t.trade_uid = m.movement_uid
-    WHERE m.business_date BETWEEN %(from_date)s AND %(to_date)s AND m.kind IN ('EXERCISE', 'ASSIGNMENT') AND m.broker = 'IB'
+    WHERE m.business_date BETWEEN %(from_date)s AND %(to_date)s AND m.kind IN ('EXERCISE', 'ASSIGNMENT')
+        AND m.broker = 'IB'
       AND m.asset_class <> 'OPTION' AND m.link_id IS NOT NULL
       AND NOT EXISTS (SELECT FROM position_movements o
                       WHERE o.account_id = m.account_id AND o.link_id = m.link_id AND o.asset_class = 'OPTION')
@@ -47,7 +50,8 @@ WITH ends AS (
 ), lines AS (
     -- what the funds tell of shares that we lack
     SELECT e.account_id, e.link, min(l.broker_transaction_id) AS transaction_id, min(l.business_date) AS on_date,
-           min(u.symbol) AS symbol, min(u.ib_conid) AS conid, min(l.currency) AS currency, min(l.settle_date) AS settle_date
+           min(u.symbol) AS symbol, min(u.ib_conid) AS conid, min(l.currency) AS currency,
+               min(l.settle_date) AS settle_date
     FROM ends e
     JOIN instruments o ON o.symbol = e.symbol
     JOIN instruments u ON u.symbol = o.underlying
@@ -96,7 +100,8 @@ SELECT a.broker, a.account_id, a.link, a.business_date, trim_scale(a.shares), 0,
                    'position_effect', 'CLOSE',
                    'instrument_id', u.conid, 'link_id', a.link, 'source', 'FLEX')))) END))
 FROM alone a LEFT JOIN LATERAL (
-    SELECT count(*) AS rows, array_agg(symbol ORDER BY symbol) AS symbols, max(qty) AS qty, max(multiplier) AS multiplier,
+    SELECT count(*) AS rows, array_agg(symbol ORDER BY symbol) AS symbols, max(qty) AS qty,
+        max(multiplier) AS multiplier,
            max(currency) AS currency, max(underlying) AS underlying, max(ib_conid) AS conid
     FROM unended WHERE account_id = a.account_id AND link = a.link
 ) AS u ON true

@@ -1,13 +1,15 @@
 -- B03. Every trade that names an order has it, and the order is one that the broker told. Futu may leave an order out
 -- of its history; it is then rebuilt from its deals and marked by its source: a warning. An order that is nowhere, not
 -- even rebuilt, is an error on the day of its first trade. Trades without the number of an order (book entries, old
--- deals) ask for none, but an execution on an exchange that IB tells beside others that have one does. What would set a rebuilt order right: its trade, where exactly one order of its account and day
--- lacks just that (the trade then names another order than its own).
+-- deals) ask for none, but an execution on an exchange that IB tells beside others that have one does. What would set
+-- a rebuilt order right: its trade, where exactly one order of its account and day lacks just that (the trade then
+-- names another order than its own).
 WITH orphan AS MATERIALIZED (
     SELECT DISTINCT t.order_uid FROM trades_norm t LEFT JOIN orders_norm o ON o.order_uid = t.order_uid
     WHERE t.trade_date BETWEEN %(from_date)s AND %(to_date)s AND t.order_uid IS NOT NULL AND o.order_uid IS NULL
 )
-SELECT lost.broker, lost.account_id, lost.order_uid AS subject, lost.trade_date AS business_date, 1::numeric AS expected,
+SELECT lost.broker, lost.account_id, lost.order_uid AS subject, lost.trade_date AS business_date,
+    1::numeric AS expected,
        0::numeric AS actual, 'ERROR' AS severity,
        CASE WHEN quarantined.reason IS NOT NULL THEN 'REFERENCE_DATA'
             WHEN told.name IS NOT NULL OR lost.broker = 'IB' THEN 'PIPELINE' ELSE 'MISSING_A' END AS cause,
@@ -46,8 +48,10 @@ SELECT o.broker, o.account_id, o.order_uid, o.trade_date, 1, 0, 'WARN', 'REFEREN
 FROM orders_norm o
 LEFT JOIN LATERAL (
     SELECT jsonb_build_array(
-               jsonb_build_object('do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid', min(t.trade_uid)),
-                                  'row', jsonb_build_object('order_uid', min(lacking.order_uid), 'trade_date', o.trade_date)),
+               jsonb_build_object('do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid',
+                   min(t.trade_uid)),
+                                  'row', jsonb_build_object('order_uid', min(lacking.order_uid), 'trade_date',
+                                      o.trade_date)),
                jsonb_build_object('do', 'delete', 'table', 'orders_norm',
                                   'key', jsonb_build_object('order_uid', o.order_uid))) AS rows
     FROM trades_norm t
@@ -71,7 +75,8 @@ SELECT t.broker, t.account_id, t.trade_uid, t.trade_date, 1, 0, 'WARN', 'REFEREN
                           'rows', jsonb_build_array(t.trade_uid))
 FROM trades_norm t
 JOIN trades_raw_ib r ON r.account_id = t.account_id AND r.record_key = t.broker_trade_id
-WHERE t.trade_date BETWEEN %(from_date)s AND %(to_date)s AND t.broker = 'IB' AND t.order_uid IS NULL AND t.source = 'FLEX'
+WHERE t.trade_date BETWEEN %(from_date)s AND %(to_date)s AND t.broker = 'IB' AND t.order_uid IS NULL
+    AND t.source = 'FLEX'
   AND t.kind = 'TRADE' AND r.payload ->> 'transactionType' = 'ExchTrade'
   AND EXISTS (SELECT FROM trades_raw_ib other
               WHERE other.load_id = r.load_id AND other.account_id = r.account_id

@@ -12,13 +12,13 @@ WITH named AS (
     FROM named n JOIN named other USING (broker, account_id, symbol) GROUP BY 1, 2, 3, 4
 ), roots AS (
     SELECT broker, account_id, own_id, min(instrument_id) AS instrument_id FROM ids GROUP BY 1, 2, 3
+), followed AS (
+    SELECT i.broker, i.account_id, i.symbol, min(r.instrument_id) AS instrument_id
+    FROM ids i JOIN roots r USING (broker, account_id, own_id) GROUP BY 1, 2, 3
 ), ours AS (
-    SELECT p.broker, p.account_id, coalesce(i.instrument_id, p.symbol) AS instrument_id, max(p.symbol) AS symbol, sum(p.qty) AS qty
-    FROM strategy_positions p
-    LEFT JOIN LATERAL (
-        SELECT min(r.instrument_id) AS instrument_id FROM ids JOIN roots r USING (broker, account_id, own_id)
-        WHERE (ids.broker, ids.account_id, ids.symbol) = (p.broker, p.account_id, p.symbol)
-    ) AS i ON true
+    SELECT p.broker, p.account_id, coalesce(f.instrument_id, p.symbol) AS instrument_id, max(p.symbol) AS symbol,
+           sum(p.qty) AS qty
+    FROM strategy_positions p LEFT JOIN followed f USING (broker, account_id, symbol)
     GROUP BY 1, 2, 3
 ), ledger AS (
     SELECT broker, account_id, r.instrument_id, max(m.symbol) AS symbol, sum(m.qty) AS qty, max(m.business_date) AS last_day

@@ -65,7 +65,8 @@ SELECT t.broker, t.account_id, t.symbol AS subject, t.after AS business_date, 0:
            'ours', trim_scale(t.qty)::text, 'last_movement', t.last_movement, 'told', trim_scale(t.told)::text,
            'told_on', CASE WHEN t.told <> 0 THEN t.told_on END,
            'compared_before_on', (SELECT max(s.business_date) FROM broker_positions s
-                                  WHERE s.broker = t.broker AND s.account_id = t.account_id AND s.business_date < t.after),
+                                  WHERE s.broker = t.broker AND s.account_id = t.account_id
+                                      AND s.business_date < t.after),
            'rows', (SELECT coalesce(jsonb_agg(name ORDER BY place, name), '[]') FROM (
                         SELECT 1 AS place,
                                concat_ws('/', 'positions_daily', p.business_date, p.account_id, p.instrument_id) AS name
@@ -110,5 +111,6 @@ WHERE e.business_date BETWEEN %(from_date)s AND %(to_date)s AND e.asset_class IN
   AND NOT EXISTS (SELECT FROM held h WHERE h.broker = e.broker AND h.account_id = e.account_id AND h.symbol = e.symbol)
   -- of before the account's first known day nothing is expected
   AND EXISTS (SELECT FROM load_coverage c
-              WHERE c.broker = e.broker AND c.account_id = e.account_id AND e.business_date BETWEEN c.from_date AND c.to_date)
+              WHERE c.broker = e.broker AND c.account_id = e.account_id AND e.business_date BETWEEN c.from_date
+                  AND c.to_date)
 ORDER BY 1, 2, 3

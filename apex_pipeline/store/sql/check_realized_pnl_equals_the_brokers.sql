@@ -1,10 +1,10 @@
--- D01. The pieces that a trade closed, against the broker's own realized P&L of it. A piece whose basis is known only from
--- that very figure, or not at all, proves nothing. IB writes a P&L of 0 where it does not know what a trade did. The rows
--- of a corporate action are compared together, where they tell a gain.
--- And by contract, for the days of a statement: what IB's own summary of performance tells as realized in the base currency,
--- where all pieces that were closed and reported in these days are proven, nothing of the contract was cancelled,
--- transferred or replaced, and it is told once; a foreign gain may be converted at another moment (half a per cent). What is reported late is of the day of its report
--- or of its trade.
+-- D01. The pieces that a trade closed, against the broker's own realized P&L of it. A piece whose basis is known only
+-- from that very figure, or not at all, proves nothing. IB writes a P&L of 0 where it does not know what a trade did.
+-- The rows of a corporate action are compared together, where they tell a gain.
+-- And by contract, for the days of a statement: what IB's own summary of performance tells as realized in the base
+-- currency, where all pieces that were closed and reported in these days are proven, nothing of the contract was
+-- cancelled, transferred or replaced, and it is told once; a foreign gain may be converted at another moment (half a
+-- per cent). What is reported late is of the day of its report or of its trade.
 WITH trades AS (
     SELECT f.trade_uid, f.broker, f.account_id, f.business_date, f.realized_pnl AS expected,
            f.currency, f.position_effect, t.symbol, coalesce(t.instrument_id, t.symbol) AS instrument_id, t.kind
@@ -22,7 +22,8 @@ WITH trades AS (
 ), closings AS (
     SELECT * FROM trades
     UNION ALL
-    SELECT trade_uid, broker, account_id, business_date, expected, currency, position_effect, symbol, instrument_id, kind
+    SELECT trade_uid, broker, account_id, business_date, expected, currency, position_effect, symbol, instrument_id,
+        kind
     FROM actions
 ), own AS (
     SELECT trade_uid, trade_uid AS uid FROM trades UNION ALL SELECT trade_uid, unnest(uids) FROM actions
@@ -42,14 +43,16 @@ WITH trades AS (
     HAVING count(*) = 1 AND bool_and(coalesce((figures ->> 'transferredPnl')::numeric, 0) = 0)
 ), by_day AS (
     -- What was closed of a contract, by the day of its report and by that of its trade.
-    SELECT t.account_id, r.symbol, moment.on_date, moment.is_report, sum(r.realized_pnl_base) AS gain, min(r.base_currency) AS currency,
+    SELECT t.account_id, r.symbol, moment.on_date, moment.is_report, sum(r.realized_pnl_base) AS gain,
+        min(r.base_currency) AS currency,
            sum(abs(r.realized_pnl_base)) FILTER (WHERE r.currency <> r.base_currency) AS foreign_gain,
            array_agg(DISTINCT r.close_trade_uid) AS uids,
            bool_and(r.basis_source IN ('TRADES', 'BROKER_LOT', 'BROKER_CLOSED_LOT', 'PERSON')
                     AND r.realized_pnl_base IS NOT NULL) AS in_proof
     FROM realized_pnl r
     JOIN trades_norm t ON t.trade_uid = r.close_trade_uid
-    CROSS JOIN LATERAL (VALUES (coalesce(t.report_date, t.trade_date), true), (t.trade_date, false)) AS moment (on_date, is_report)
+    CROSS JOIN LATERAL (VALUES (coalesce(t.report_date, t.trade_date), true), (t.trade_date,
+        false)) AS moment (on_date, is_report)
     WHERE t.broker = 'IB' AND t.source = 'FLEX'
       AND t.trade_date BETWEEN (SELECT min(from_date) - 7 FROM summed) AND (SELECT max(to_date) FROM summed)
     GROUP BY 1, 2, 3, 4
@@ -59,7 +62,8 @@ WITH trades AS (
     WHERE s.from_date = s.to_date
     UNION ALL
     SELECT s.*, d.is_report, d.gain, d.foreign_gain, d.currency, d.uids, d.in_proof
-    FROM summed s JOIN by_day d ON d.account_id = s.account_id AND d.symbol = s.symbol AND d.on_date BETWEEN s.from_date AND s.to_date
+    FROM summed s JOIN by_day d ON d.account_id = s.account_id AND d.symbol = s.symbol
+        AND d.on_date BETWEEN s.from_date AND s.to_date
     WHERE s.from_date < s.to_date
 ), by_contract AS (
     SELECT m.broker, m.account_id, m.symbol, m.from_date, m.to_date, m.expected, m.uid, min(m.currency) AS currency,
@@ -92,13 +96,15 @@ FROM closings c
 LEFT JOIN ours o USING (trade_uid)
 LEFT JOIN LATERAL (
     SELECT l.stop_uid AS uid FROM ledger_stops l
-    WHERE l.account_id = c.account_id AND l.instrument_id = c.instrument_id AND l.business_date <= c.business_date LIMIT 1
+    WHERE l.account_id = c.account_id AND l.instrument_id = c.instrument_id
+        AND l.business_date <= c.business_date LIMIT 1
 ) AS stop ON o.trade_uid IS NULL
 WHERE CASE WHEN c.position_effect IS NULL AND c.expected = 0 THEN false
            WHEN o.trade_uid IS NULL THEN abs(c.expected) > 0.01
            ELSE o.in_proof AND (NOT o.is_known OR abs(o.actual - c.expected) > 0.01) END
 UNION ALL
-SELECT b.broker, b.account_id, concat_ws(' ', b.account_id, b.symbol, b.from_date || '..' || b.to_date), b.to_date, b.expected,
+SELECT b.broker, b.account_id, concat_ws(' ', b.account_id, b.symbol, b.from_date || '..' || b.to_date), b.to_date,
+    b.expected,
        trim_scale(b.actual), b.currency, 'ERROR', NULL,
        jsonb_build_object('symbol', b.symbol, 'from_date', b.from_date, 'trades', to_jsonb(c.uids),
                           'rows', jsonb_build_array('broker_figures/' || b.uid) || to_jsonb(c.uids[1:15]))

@@ -31,7 +31,8 @@ ANALYZE day;
 INSERT INTO line
 SELECT d.account_id, d.currency, d.from_date, d.to_date, l.amount, round(l.balance, 6),
        round(l.balance - l.amount, 6)
-FROM day d JOIN broker_funds l ON l.account_id = d.account_id AND l.currency = d.currency AND l.business_date = d.on_date
+FROM day d JOIN broker_funds l ON l.account_id = d.account_id AND l.currency = d.currency
+    AND l.business_date = d.on_date
 WHERE l.level = 'Currency' AND l.amount IS NOT NULL AND l.from_date IS NULL;
 ANALYZE line;
 
@@ -71,7 +72,8 @@ WITH loose AS (
            coalesce(d.broker_trade_id, regexp_replace(m.broker_cash_id, '_(BASE|QUOTE)$', ''), v.broker_transaction_id,
                     a.broker_transaction_id, l.broker_transaction_id),
            0, c.amount, c.entry_uid
-    FROM told t JOIN cash_ledger c ON c.account_id = t.account_id AND c.currency = t.currency AND c.booked_on = t.on_date
+    FROM told t JOIN cash_ledger c ON c.account_id = t.account_id AND c.currency = t.currency
+        AND c.booked_on = t.on_date
     LEFT JOIN trades_norm d ON d.trade_uid = c.trade_uid
     LEFT JOIN cash_movements m ON m.cash_uid = c.cash_uid
     LEFT JOIN transfers v ON c.kind = 'TRANSFER' AND v.transfer_uid = left(c.entry_uid, -9)
@@ -92,12 +94,14 @@ WITH loose AS (
     )
     GROUP BY 1, 2, 3, 4, 5 HAVING abs(sum(theirs) - sum(ours)) > 0.005
 ), lacking AS (
-    -- Transactions that we have no trade and no booking of: their own line tells quantity and price, or what was booked. The
-    -- commission may be there, with the uid of its trade.
+    -- Transactions that we have no trade and no booking of: their own line tells quantity and price, or what was
+    -- booked. The commission may be there, with the uid of its trade.
     SELECT d.account_id, d.currency, d.on_date, d.transaction_id, l.line_uid, l.amount, l.activity_code, l.settle_date,
-           l.symbol, l.description, i.underlying, i.asset_class, r.payload ->> 'conid' AS conid, number.qty, number.price,
+           l.symbol, l.description, i.underlying, i.asset_class, r.payload ->> 'conid' AS conid, number.qty,
+               number.price,
            coalesce(number.multiplier, i.multiplier) AS multiplier, number.commission, number.tax, o.order_uid,
-           coalesce(fee.trade_uid, 'IB_' || d.account_id || '_T' || d.transaction_id) AS trade_uid, d.entries IS NULL AS is_unpaid,
+           coalesce(fee.trade_uid, 'IB_' || d.account_id || '_T' || d.transaction_id) AS trade_uid,
+               d.entries IS NULL AS is_unpaid,
            -- the moment of an opening is that of the lot that it opened
            coalesce((SELECT min(w.opened_at) FROM broker_lots w
                      WHERE w.account_id = d.account_id AND w.open_trade_id = d.transaction_id
@@ -118,7 +122,8 @@ WITH loose AS (
                max(told.value) FILTER (WHERE told.name = 'tradeCommission') AS commission,
                max(told.value) FILTER (WHERE told.name = 'tradeTax') AS tax
         FROM (
-            SELECT field.key AS name, replace(field.value, ',', '')::numeric AS value FROM jsonb_each_text(r.payload) AS field
+            SELECT field.key AS name, replace(field.value, ',', '')::numeric AS value
+                FROM jsonb_each_text(r.payload) AS field
             WHERE field.key IN ('tradeQuantity', 'tradePrice', 'multiplier', 'tradeCommission', 'tradeTax')
               AND field.value ~ '^-?[0-9][0-9,]*([.][0-9]+)?$'
         ) AS told
@@ -132,7 +137,8 @@ WITH loose AS (
     ) AS o ON true
     LEFT JOIN fees_norm fee ON fee.fee_uid = concat_ws('_', 'IB', d.account_id, d.transaction_id, 'COMMISSION')
     WHERE (d.entries IS NULL OR NOT EXISTS (
-        SELECT FROM trades_norm t WHERE t.broker = 'IB' AND t.account_id = d.account_id AND t.broker_trade_id = d.transaction_id))
+        SELECT FROM trades_norm t WHERE t.broker = 'IB' AND t.account_id = d.account_id
+            AND t.broker_trade_id = d.transaction_id))
       AND NOT EXISTS (SELECT FROM cash_movements m WHERE m.cash_uid = 'IB_' || d.account_id || '_C' || d.transaction_id)
 ), ours_only AS (
     -- What we entered of a transaction that no line tells, or that a line tells with another amount.
@@ -150,13 +156,15 @@ WITH loose AS (
     WHERE o.theirs = 0 AND o.cash_uid IS NOT NULL
 ), proposed AS (
     SELECT o.account_id, o.currency, o.on_date, jsonb_build_object(
-               'do', 'delete', 'table', 'fees_norm', 'key', jsonb_build_object('fee_uid', f.fee_uid)) AS change, NULL AS transaction_id
+               'do', 'delete', 'table', 'fees_norm', 'key', jsonb_build_object('fee_uid', f.fee_uid)) AS change,
+                   NULL AS transaction_id
     FROM ours_only o JOIN fees_norm f USING (trade_uid)
     WHERE o.theirs = 0
     UNION ALL
     SELECT o.account_id, o.currency, o.on_date, jsonb_build_object('do', 'delete') || CASE WHEN o.trade_uid IS NOT NULL
                THEN jsonb_build_object('table', 'trades_norm', 'key', jsonb_build_object('trade_uid', o.trade_uid))
-               ELSE jsonb_build_object('table', 'cash_movements', 'key', jsonb_build_object('cash_uid', o.cash_uid)) END,
+               ELSE jsonb_build_object('table', 'cash_movements', 'key', jsonb_build_object('cash_uid',
+                   o.cash_uid)) END,
            o.transaction_id
     FROM ours_only o WHERE o.theirs = 0 AND NOT EXISTS (SELECT FROM elsewhere e WHERE e.cash_uid = o.cash_uid)
     UNION ALL
@@ -173,9 +181,11 @@ WITH loose AS (
     UNION ALL
     SELECT d.account_id, d.currency, d.on_date, jsonb_build_object(
                'do', 'update', 'table', 'corporate_actions', 'key', jsonb_build_object('action_uid', min(a.action_uid)),
-               'row', jsonb_build_object('business_date', min(a.business_date), 'proceeds', d.theirs::text, 'amount', (-d.theirs)::text)),
+               'row', jsonb_build_object('business_date', min(a.business_date), 'proceeds', d.theirs::text, 'amount',
+                   (-d.theirs)::text)),
            d.transaction_id
-    FROM differing d JOIN corporate_actions a ON a.account_id = d.account_id AND a.broker_transaction_id = d.transaction_id
+    FROM differing d JOIN corporate_actions a ON a.account_id = d.account_id
+        AND a.broker_transaction_id = d.transaction_id
     GROUP BY 1, 2, 3, d.theirs, d.transaction_id HAVING count(*) = 1
     UNION ALL
     SELECT o.account_id, o.currency, o.on_date, jsonb_build_object(
@@ -201,28 +211,41 @@ WITH loose AS (
     JOIN broker_trade_figures f USING (trade_uid)
     JOIN trades_norm t USING (trade_uid)
     UNION ALL
-    SELECT account_id, currency, on_date, jsonb_build_object('do', 'insert', 'table', 'trades_norm', 'row', jsonb_strip_nulls(jsonb_build_object(
-               'trade_uid', trade_uid, 'order_uid', order_uid, 'broker', 'IB', 'account_id', account_id, 'broker_trade_id', transaction_id,
-               'market', split_part(symbol, '.', 1), 'symbol', symbol, 'underlying', underlying, 'asset_class', asset_class, 'kind', 'TRADE', 'effective', true,
+    SELECT account_id, currency, on_date, jsonb_build_object('do', 'insert', 'table', 'trades_norm', 'row',
+        jsonb_strip_nulls(jsonb_build_object(
+               'trade_uid', trade_uid, 'order_uid', order_uid, 'broker', 'IB', 'account_id', account_id,
+                   'broker_trade_id', transaction_id,
+               'market', split_part(symbol, '.', 1), 'symbol', symbol, 'underlying', underlying, 'asset_class',
+                   asset_class, 'kind', 'TRADE', 'effective', true,
                'side', CASE WHEN qty > 0 THEN 'BUY' ELSE 'SELL' END, 'qty', abs(qty)::text, 'price', price::text,
                'multiplier', multiplier::text, 'amount', (abs(qty) * price * multiplier)::text, 'currency', currency,
-               'executed_at', coalesce(to_jsonb(opened_at) #>> '{}', on_date || 'T20:00:00Z'), 'trade_date', on_date, 'report_date', on_date, 'settle_date', settle_date,
+               'executed_at', coalesce(to_jsonb(opened_at) #>> '{}', on_date || 'T20:00:00Z'), 'trade_date', on_date,
+                   'report_date', on_date, 'settle_date', settle_date,
                'instrument_id', conid, 'source', 'FLEX'))) AS change, transaction_id
-    FROM lacking WHERE activity_code IN ('BUY', 'SELL') AND qty <> 0 AND asset_class IS NOT NULL AND multiplier IS NOT NULL AND price IS NOT NULL
+    FROM lacking WHERE activity_code IN ('BUY', 'SELL') AND qty <> 0 AND asset_class IS NOT NULL
+        AND multiplier IS NOT NULL AND price IS NOT NULL
     UNION ALL
-    SELECT account_id, currency, on_date, jsonb_build_object('do', 'insert', 'table', 'fees_norm', 'row', jsonb_strip_nulls(jsonb_build_object(
+    SELECT account_id, currency, on_date, jsonb_build_object('do', 'insert', 'table', 'fees_norm', 'row',
+        jsonb_strip_nulls(jsonb_build_object(
                'fee_uid', concat_ws('_', 'IB', account_id, transaction_id, part.kind), 'order_uid', order_uid,
-               'trade_uid', CASE part.kind WHEN 'COMMISSION' THEN trade_uid END, 'broker', 'IB', 'account_id', account_id,
-               'fee_type', part.kind, 'broker_fee_name', part.name, 'amount', (-part.amount)::text, 'currency', currency,
+               'trade_uid', CASE part.kind WHEN 'COMMISSION' THEN trade_uid END, 'broker', 'IB', 'account_id',
+                   account_id,
+               'fee_type', part.kind, 'broker_fee_name', part.name, 'amount', (-part.amount)::text, 'currency',
+                   currency,
                'charged_on', on_date))), NULL
-    FROM lacking CROSS JOIN LATERAL (VALUES ('COMMISSION', 'ibCommission', commission), ('TAX', 'taxes', tax)) AS part (kind, name, amount)
-    WHERE activity_code IN ('BUY', 'SELL') AND qty <> 0 AND asset_class IS NOT NULL AND multiplier IS NOT NULL AND price IS NOT NULL AND part.amount <> 0
+    FROM lacking CROSS JOIN LATERAL (VALUES ('COMMISSION', 'ibCommission', commission), ('TAX', 'taxes',
+        tax)) AS part (kind, name, amount)
+    WHERE activity_code IN ('BUY', 'SELL') AND qty <> 0 AND asset_class IS NOT NULL AND multiplier IS NOT NULL
+        AND price IS NOT NULL AND part.amount <> 0
       AND is_unpaid
     UNION ALL
-    SELECT account_id, currency, on_date, jsonb_build_object('do', 'insert', 'table', 'cash_movements', 'row', jsonb_strip_nulls(jsonb_build_object(
+    SELECT account_id, currency, on_date, jsonb_build_object('do', 'insert', 'table', 'cash_movements', 'row',
+        jsonb_strip_nulls(jsonb_build_object(
                'cash_uid', 'IB_' || account_id || '_C' || transaction_id, 'broker', 'IB', 'account_id', account_id,
-               'broker_cash_id', transaction_id, 'kind', booking.kind, 'symbol', symbol, 'amount', amount::text, 'currency', currency,
-               'booked_on', on_date, 'settle_date', settle_date, 'description', description, 'source', 'FLEX'))), transaction_id
+               'broker_cash_id', transaction_id, 'kind', booking.kind, 'symbol', symbol, 'amount', amount::text,
+                   'currency', currency,
+               'booked_on', on_date, 'settle_date', settle_date, 'description', description, 'source', 'FLEX'))),
+                   transaction_id
     FROM lacking
     JOIN (VALUES ('DIV', 'DIVIDEND'), ('PIL', 'DIVIDEND'), ('FRTAX', 'TAX'), ('CINT', 'INTEREST'), ('DINT', 'INTEREST'),
                  ('INTR', 'INTEREST'), ('INTP', 'INTEREST'), ('DEP', 'DEPOSIT'), ('WITH', 'WITHDRAWAL'), ('OFEE', 'FEE')
@@ -239,7 +262,8 @@ SELECT broker, account_id, concat(account_id, ' ', currency, ' ', on_date), on_d
        currency, CASE WHEN bool_and(ours = 0) THEN 'MISSING_B' WHEN bool_and(theirs = 0) THEN 'MISSING_A' END,
        jsonb_build_object('transactions', jsonb_agg(jsonb_build_object(
            'transaction', transaction_id, 'theirs', theirs::text, 'ours', ours::text, 'entries', entries
-       ) ORDER BY transaction_id), 'rows', coalesce(jsonb_path_query_array(jsonb_agg(entries) FILTER (WHERE entries IS NOT NULL), '$[*][*]'), '[]')
+       ) ORDER BY transaction_id), 'rows',
+           coalesce(jsonb_path_query_array(jsonb_agg(entries) FILTER (WHERE entries IS NOT NULL), '$[*][*]'), '[]')
            || coalesce((SELECT jsonb_agg(DISTINCT k.line_uid) FROM lacking k
                         WHERE (k.account_id, k.currency, k.on_date) = (d.account_id, d.currency, d.on_date)), '[]'))
        || coalesce((

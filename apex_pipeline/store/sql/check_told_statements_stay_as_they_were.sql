@@ -5,8 +5,8 @@
 -- one.
 -- * Compared is what the business is: instrument, side, quantity, price, money, currency, days. Not what a statement
 --   computes (cost, realized and marked gain, rates), not words (descriptions, notes, codes), and no field that one of
---   the two queries leaves out. What could not be read as a number stood in quarantine. Numbers are equal as numbers, dates only where both are written alike: an account may
---   choose another format.
+--   the two queries leaves out. What could not be read as a number stood in quarantine. Numbers are equal as numbers,
+--   dates only where both are written alike: an account may choose another format.
 -- * A field that was blank and is filled later (also netCash, which is 0 on the day of a trade) is a warning: it adds.
 -- * A record is gone if a later statement of the same query, which lists that section, tells the days of the load that
 --   told it (or the day of the trade and the day of its report) without it. Not compared: records without an id of
@@ -26,14 +26,17 @@ WITH compared (table_name, place, field, kind) AS (
            ('cash_raw_ib', 2, 'currency', 'w'), ('cash_raw_ib', 3, 'type', 'w'), ('cash_raw_ib', 4, 'reportDate', 'd'),
            ('cash_raw_ib', 5, 'dateTime', 'd'), ('cash_raw_ib', 6, 'settleDate', 'd')
 ), versions AS (
-    SELECT v.table_name, v.version_id, v.account_id, v.record_key, r.business_date, v.payload AS before, r.payload AS after,
+    SELECT v.table_name, v.version_id, v.account_id, v.record_key, r.business_date, v.payload AS before,
+        r.payload AS after,
            v.generated_at AS told_at, r.generated_at AS retold_at, v.load_id AS told_by, r.load_id AS retold_by
     FROM trades_raw_ib r
-    JOIN raw_versions v ON v.table_name = 'trades_raw_ib' AND v.account_id = r.account_id AND v.record_key = r.record_key
+    JOIN raw_versions v ON v.table_name = 'trades_raw_ib' AND v.account_id = r.account_id
+        AND v.record_key = r.record_key
     WHERE r.business_date BETWEEN %(from_date)s AND %(to_date)s AND v.generated_at < r.generated_at
       AND v.generated_at > (v.business_date + 1)::timestamp AT TIME ZONE 'America/New_York' + interval '6 hours'
     UNION ALL
-    SELECT v.table_name, v.version_id, v.account_id, v.record_key, r.business_date, v.payload, r.payload, v.generated_at,
+    SELECT v.table_name, v.version_id, v.account_id, v.record_key, r.business_date, v.payload, r.payload,
+        v.generated_at,
            r.generated_at, v.load_id, r.load_id
     FROM cash_raw_ib r
     JOIN raw_versions v ON v.table_name = 'cash_raw_ib' AND v.account_id = r.account_id AND v.record_key = r.record_key
@@ -45,7 +48,8 @@ WITH compared (table_name, place, field, kind) AS (
     FROM versions v
     JOIN compared c USING (table_name)
     CROSS JOIN LATERAL (
-        SELECT before, after, before ~ '^(-{0,2}|N/A|MULTI)$' AS before_is_blank, after ~ '^(-{0,2}|N/A|MULTI)$' AS after_is_blank
+        SELECT before, after, before ~ '^(-{0,2}|N/A|MULTI)$' AS before_is_blank,
+            after ~ '^(-{0,2}|N/A|MULTI)$' AS after_is_blank
         FROM (SELECT btrim(v.before ->> c.field) AS before, btrim(v.after ->> c.field) AS after) AS trimmed
     ) AS word
     CROSS JOIN LATERAL (
@@ -62,10 +66,12 @@ WITH compared (table_name, place, field, kind) AS (
                                 AND v.before -> '_dates' IS NOT DISTINCT FROM v.after -> '_dates')
               ELSE upper(word.before) <> upper(word.after) END
 ), changed AS (
-    SELECT DISTINCT ON (v.table_name, v.account_id, v.record_key) v.*, d.changes, d.only_adds, d.field, d.expected, d.actual
+    SELECT DISTINCT ON (v.table_name, v.account_id, v.record_key) v.*, d.changes, d.only_adds, d.field, d.expected,
+        d.actual
     FROM versions v
     JOIN (SELECT version_id, bool_and(adds) AS only_adds,
-                 jsonb_agg(jsonb_build_object('field', field, 'told', before, 'later', after) ORDER BY place) AS changes,
+                 jsonb_agg(jsonb_build_object('field', field, 'told', before, 'later',
+                     after) ORDER BY place) AS changes,
                  (array_agg(field ORDER BY place) FILTER (WHERE kind = 'n'))[1] AS field,
                  (array_agg(number_before ORDER BY place) FILTER (WHERE kind = 'n'))[1] AS expected,
                  (array_agg(number_after ORDER BY place) FILTER (WHERE kind = 'n'))[1] AS actual
@@ -89,7 +95,8 @@ WITH compared (table_name, place, field, kind) AS (
     CROSS JOIN LATERAL (VALUES (s.account_id), (s.account_id || 'F')) AS own (account_id)
     GROUP BY 1, 2, 3
 ), untold AS MATERIALIZED (
-    SELECT 'trades_raw_ib' AS table_name, r.account_id, n.told_as, r.record_key, r.business_date, r.payload, r.generated_at,
+    SELECT 'trades_raw_ib' AS table_name, r.account_id, n.told_as, r.record_key, r.business_date, r.payload,
+        r.generated_at,
            r.load_id
     FROM newest n JOIN trades_raw_ib r ON r.account_id = n.account_id AND r.business_date = n.on_date
     WHERE r.generated_at < n.trades_at AND r.record_key !~ '^H[0-9a-f]{16}-'
@@ -120,23 +127,27 @@ WITH compared (table_name, place, field, kind) AS (
           AND u.business_date BETWEEN s.first_day AND s.last_day
           AND CASE u.table_name WHEN 'trades_raw_ib' THEN s.tells_trades ELSE s.tells_cash END
           AND (EXISTS (SELECT FROM names n WHERE n.account_id = u.told_as)
-               OR s.query IN (SELECT t.query FROM statements t WHERE t.account_id = u.told_as AND t.load_id = u.load_id))
+               OR s.query IN (SELECT t.query FROM statements t WHERE t.account_id = u.told_as
+                   AND t.load_id = u.load_id))
           AND ((s.first_day <= l.from_date AND s.last_day >= l.to_date)
                OR (left(day.reported, 8) BETWEEN to_char(s.first_day, 'YYYYMMDD') AND to_char(s.last_day, 'YYYYMMDD')
                    AND (u.table_name = 'cash_raw_ib'
-                        OR left(day.traded, 8) BETWEEN to_char(s.first_day, 'YYYYMMDD') AND to_char(s.last_day, 'YYYYMMDD'))))
+                        OR left(day.traded, 8) BETWEEN to_char(s.first_day, 'YYYYMMDD') AND to_char(s.last_day,
+                            'YYYYMMDD'))))
         ORDER BY s.generated_at DESC, s.first_day LIMIT 1
     ) AS s
     WHERE EXISTS (SELECT FROM load_coverage c
                   WHERE c.broker = 'IB' AND c.data_type = 'ib_flex' AND c.account_id = u.told_as
                     AND u.business_date BETWEEN c.from_date AND c.to_date AND c.covered_at > u.generated_at)
       AND NOT EXISTS (SELECT FROM quarantine q
-                      WHERE q.broker = 'IB' AND q.stage = 'ingest' AND q.account_id = u.account_id AND q.resolved_at IS NULL
+                      WHERE q.broker = 'IB' AND q.stage = 'ingest' AND q.account_id = u.account_id
+                          AND q.resolved_at IS NULL
                         AND q.kind = CASE u.table_name WHEN 'trades_raw_ib' THEN 'trades' ELSE 'cash' END
                         AND coalesce(q.broker_key, u.record_key) = u.record_key)
 ), found AS (
     -- what is gone was changed before it went, or not
-    SELECT table_name, account_id, record_key, business_date, after AS payload, told_at, retold_at, told_by, 'changed' AS what,
+    SELECT table_name, account_id, record_key, business_date, after AS payload, told_at, retold_at, told_by,
+        'changed' AS what,
            expected, actual, field, only_adds, jsonb_build_object('changes', changes) AS more
     FROM changed c
     WHERE NOT EXISTS (SELECT FROM gone g
@@ -149,17 +160,20 @@ WITH compared (table_name, place, field, kind) AS (
     CROSS JOIN LATERAL (SELECT CASE table_name WHEN 'trades_raw_ib' THEN 'quantity' ELSE 'amount' END AS field) AS named
     CROSS JOIN LATERAL (SELECT replace(payload ->> field, ',', '') AS word) AS told
 )
-SELECT 'IB' AS broker, f.account_id, f.table_name || '/' || f.account_id || '/' || f.record_key AS subject, f.business_date,
+SELECT 'IB' AS broker, f.account_id, f.table_name || '/' || f.account_id || '/' || f.record_key AS subject,
+    f.business_date,
        f.expected, f.actual, CASE WHEN f.only_adds THEN 'WARN' ELSE 'ERROR' END AS severity, 'CORRECTION' AS cause,
        CASE WHEN f.field IN ('amount', 'proceeds', 'tradeMoney', 'netCash', 'ibCommission', 'taxes')
             THEN f.payload ->> 'currency' END AS currency,
        jsonb_strip_nulls(jsonb_build_object(
-           'what', f.what, 'symbol', coalesce(ours.symbol, nullif(f.payload ->> 'symbol', '')), 'description', nullif(f.payload ->> 'description', ''),
-           'buy_sell', f.payload ->> 'buySell', 'quantity', f.payload ->> 'quantity', 'price', f.payload ->> 'tradePrice',
+           'what', f.what, 'symbol', coalesce(ours.symbol, nullif(f.payload ->> 'symbol', '')), 'description',
+               nullif(f.payload ->> 'description', ''),
+           'buy_sell', f.payload ->> 'buySell', 'quantity', f.payload ->> 'quantity', 'price',
+               f.payload ->> 'tradePrice',
            'type', f.payload ->> 'type', 'amount', f.payload ->> 'amount', 'currency', f.payload ->> 'currency',
            'told_at', f.told_at, 'retold_at', f.retold_at,
-           -- the newest word of the broker is that there is no such row; else its first word is tried, because what then
-           -- agrees follows from the other one
+           -- the newest word of the broker is that there is no such row; else its first word is tried, because what
+           -- then agrees follows from the other one
            'set_right', CASE f.what WHEN 'gone' THEN nullif(ours.removals, '[]') ELSE first.word END
        )) || f.more || jsonb_build_object('rows', coalesce(ours.uids, '[]')) AS evidence
 FROM found f
@@ -185,12 +199,14 @@ CROSS JOIN LATERAL (
 ) AS ours
 CROSS JOIN LATERAL (
     -- every field that was changed, as it was told first; NULL if one of them makes no single column
-    SELECT CASE WHEN bool_and(change.rows IS NOT NULL) THEN jsonb_path_query_array(jsonb_agg(change.rows), '$[*][*]') END AS word
+    SELECT CASE WHEN bool_and(change.rows IS NOT NULL) THEN jsonb_path_query_array(jsonb_agg(change.rows),
+        '$[*][*]') END AS word
     FROM jsonb_to_recordset(f.more -> 'changes') AS c (field text, told text, later text)
     CROSS JOIN LATERAL (SELECT replace(c.told, ',', '') AS number, replace(c.later, ',', '') AS later_number) AS plain
     CROSS JOIN LATERAL (
         SELECT jsonb_agg(made.row) AS rows FROM (
-            SELECT jsonb_build_object('do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid', t.trade_uid),
+            SELECT jsonb_build_object('do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid',
+                t.trade_uid),
                        'row', CASE c.field
                            WHEN 'tradePrice' THEN jsonb_build_object(
                                'trade_date', t.trade_date, 'price', number,
@@ -198,16 +214,19 @@ CROSS JOIN LATERAL (
                            WHEN 'quantity' THEN jsonb_build_object(
                                'trade_date', t.trade_date, 'qty', trim_scale(abs(number::numeric))::text,
                                'amount', trim_scale(abs(number::numeric) * t.price * t.multiplier)::text)
-                           WHEN 'settleDateTarget' THEN jsonb_build_object('trade_date', t.trade_date, 'settle_date', day.told)
+                           WHEN 'settleDateTarget' THEN jsonb_build_object('trade_date', t.trade_date, 'settle_date',
+                               day.told)
                            ELSE jsonb_build_object('trade_date', day.told) END) AS row
             FROM trades_norm t CROSS JOIN (SELECT to_date(left(replace(c.told, '-', ''), 8), 'YYYYMMDD') AS told
                                            WHERE c.field IN ('tradeDate', 'settleDateTarget')
                                              AND replace(c.told, '-', '') ~ '^20[0-9]{6}'
                                            UNION ALL SELECT NULL WHERE c.field IN ('tradePrice', 'quantity')) AS day
-            WHERE f.table_name = 'trades_raw_ib' AND (t.broker, t.account_id, t.broker_trade_id) = ('IB', f.account_id, f.record_key)
+            WHERE f.table_name = 'trades_raw_ib' AND (t.broker, t.account_id, t.broker_trade_id) = ('IB', f.account_id,
+                f.record_key)
               AND (day.told IS NOT NULL OR number ~ '^-?[0-9]+([.][0-9]+)?$')
             UNION ALL
-            SELECT jsonb_build_object('do', 'update', 'table', 'fees_norm', 'key', jsonb_build_object('fee_uid', e.fee_uid),
+            SELECT jsonb_build_object('do', 'update', 'table', 'fees_norm', 'key', jsonb_build_object('fee_uid',
+                e.fee_uid),
                        'row', jsonb_build_object('charged_on', e.charged_on, 'amount',
                                                    trim_scale(e.amount + later_number::numeric - number::numeric)::text))
             FROM fees_norm e
@@ -219,10 +238,12 @@ CROSS JOIN LATERAL (
                        'key', jsonb_build_object('trade_uid', g.trade_uid), 'row', jsonb_build_object(
                            CASE c.field WHEN 'proceeds' THEN 'proceeds' ELSE 'net_cash' END, number))
             FROM trades_norm t JOIN broker_trade_figures g USING (trade_uid)
-            WHERE f.table_name = 'trades_raw_ib' AND c.field IN ('proceeds', 'netCash') AND number ~ '^-?[0-9]+([.][0-9]+)?$'
+            WHERE f.table_name = 'trades_raw_ib' AND c.field IN ('proceeds', 'netCash')
+                AND number ~ '^-?[0-9]+([.][0-9]+)?$'
               AND (t.broker, t.account_id, t.broker_trade_id) = ('IB', f.account_id, f.record_key)
             UNION ALL
-            SELECT jsonb_build_object('do', 'update', 'table', 'cash_movements', 'key', jsonb_build_object('cash_uid', m.cash_uid),
+            SELECT jsonb_build_object('do', 'update', 'table', 'cash_movements', 'key', jsonb_build_object('cash_uid',
+                m.cash_uid),
                        'row', jsonb_build_object('booked_on', m.booked_on, 'amount', number))
             FROM cash_movements m
             WHERE f.table_name = 'cash_raw_ib' AND c.field = 'amount' AND number ~ '^-?[0-9]+([.][0-9]+)?$'
