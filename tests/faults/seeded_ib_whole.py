@@ -74,14 +74,6 @@ def _word(told: Statements, dice: Random, place: Place) -> Expected:
     return Expected("A06", row="lunarPhase", account=row.get("accountId"), days=[day_of(row)])
 
 
-@statements("order missing")
-def _order_id(told: Statements, dice: Random, place: Place) -> Expected:
-    """A trade names no order."""
-    row = an_execution(told, dice)
-    put(row, ibOrderID="")
-    return of_trade("B03", row)
-
-
 @statements("price told otherwise later", again=True)
 def _price_again(told: Statements, dice: Random, place: Place) -> Expected:
     row = an_execution(told, dice)

@@ -197,3 +197,15 @@ def test_a_closing_that_is_reported_later_is_no_difference_before(db: Database) 
 
 def test_the_check_is_in_the_catalogue() -> None:
     assert CHECKS[LOTS].check_id == "C03"
+
+
+def test_an_instrument_without_the_lots_of_the_report_before_lacks_them_while_it_is_held(db: Database) -> None:
+    other: dict[str, Any] = {"instrument_id": "77", "symbol": "KO"}
+    write(db, lot("a", 100, 1000, MONDAY), lot("k", 5, 50, MONDAY, **other))
+    write(db, *(rows.told_lot("k", 5, 50, day, MONDAY, **other) for day in (MONDAY, TUESDAY)))
+    write(db, rows.told_lot("a", 100, 1000, MONDAY, MONDAY))
+    assert findings(db, LOTS, MONDAY, TUESDAY) == [], "nobody says that it is still held"
+    write(db, rows.position(100, TUESDAY))
+    assert differences(findings(db, LOTS, MONDAY, TUESDAY)) == [("AAPL 265598", 0, 100, "MISSING_A")]
+    write(db, rows.told_lot("a", 100, 1000, TUESDAY, MONDAY))
+    assert findings(db, LOTS, MONDAY, TUESDAY) == []

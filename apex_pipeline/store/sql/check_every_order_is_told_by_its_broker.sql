@@ -1,9 +1,8 @@
 -- B03. Every trade that names an order has it, and the order is one that the broker told. Futu may leave an order out
 -- of its history; it is then rebuilt from its deals and marked by its source: a warning. An order that is nowhere, not
 -- even rebuilt, is an error on the day of its first trade. Trades without the number of an order (book entries, old
--- deals) ask for none, but an execution on an exchange that IB tells beside others that have one does. What would set
--- a rebuilt order right: its trade, where exactly one order of its account and day lacks just that (the trade then
--- names another order than its own).
+-- deals, some of IB's executions) ask for none. What would set a rebuilt order right: its trade, where exactly one
+-- order of its account and day lacks just that (the trade then names another order than its own).
 WITH orphan AS MATERIALIZED (
     SELECT DISTINCT t.order_uid FROM trades_norm t LEFT JOIN orders_norm o ON o.order_uid = t.order_uid
     WHERE t.trade_date BETWEEN %(from_date)s AND %(to_date)s AND t.order_uid IS NOT NULL AND o.order_uid IS NULL
@@ -69,16 +68,4 @@ CROSS JOIN LATERAL (
     FROM trades_norm t WHERE t.order_uid = o.order_uid
 ) AS known
 WHERE o.source = 'futu_deals' AND o.trade_date BETWEEN %(from_date)s AND %(to_date)s
-UNION ALL
-SELECT t.broker, t.account_id, t.trade_uid, t.trade_date, 1, 0, 'WARN', 'REFERENCE_DATA',
-       jsonb_build_object('symbol', t.symbol, 'side', t.side, 'qty', t.qty::text, 'price', t.price::text,
-                          'rows', jsonb_build_array(t.trade_uid))
-FROM trades_norm t
-JOIN trades_raw_ib r ON r.account_id = t.account_id AND r.record_key = t.broker_trade_id
-WHERE t.trade_date BETWEEN %(from_date)s AND %(to_date)s AND t.broker = 'IB' AND t.order_uid IS NULL
-    AND t.source = 'FLEX'
-  AND t.kind = 'TRADE' AND r.payload ->> 'transactionType' = 'ExchTrade'
-  AND EXISTS (SELECT FROM trades_raw_ib other
-              WHERE other.load_id = r.load_id AND other.account_id = r.account_id
-                AND btrim(other.payload ->> 'ibOrderID') ~ '[1-9]')
 ORDER BY 3

@@ -4,7 +4,8 @@
 -- instrument that differ on a day are one finding, of quantities if any of these differs: another cost is no news
 -- beside that. It is a finding of the day on which it appeared, on which the quantity that is too much or too little
 -- changed, or on which the costs came to differ by more: first in, first out carries one fault from lot to lot, and
--- closing parts makes it smaller. Left out: instruments whose ledger stopped, and days between the report of an
+-- closing parts makes it smaller. An instrument without a lot of which the report before told lots, and which is
+-- still held, lacks them. Left out: instruments whose ledger stopped, and days between the report of an
 -- execution and that of its cancel, on which a statement of the time shows it as held.
 -- The days are numbered, from the newest told day before the first on, and what changes a lot counts from the first
 -- number on that it is in: what is left of a lot is a step function of that number. Both sides are put together by
@@ -85,13 +86,22 @@ WITH asked AS (
                 ELSE '-infinity' END AS moment
     FROM both_sides WINDOW one AS (PARTITION BY account_id, n, instrument)
 ), compared AS (
-    SELECT account_id, n, instrument, moment, max(name) AS symbol, max(unit) AS currency,
+    SELECT account_id, n, instrument, moment, coalesce(max(name), (
+               SELECT min(b.symbol) FROM told b WHERE b.account_id = k.account_id AND b.instrument = k.instrument)) AS symbol,
+           max(unit) AS currency,
            coalesce(sum(qty) FILTER (WHERE is_told), 0) AS told_qty,
            coalesce(sum(qty) FILTER (WHERE NOT is_told), 0) AS qty,
            -- NULL where the cost of any part is not known.
            CASE WHEN count(*) FILTER (WHERE cost IS NULL) = 0 THEN sum(cost) FILTER (WHERE is_told) END AS told_cost,
            CASE WHEN count(*) FILTER (WHERE cost IS NULL) = 0 THEN sum(cost) FILTER (WHERE NOT is_told) END AS cost
-    FROM known WHERE is_asked
+    FROM known k
+    WHERE is_asked OR (
+        -- told yesterday, still held, and not told today
+        EXISTS (SELECT FROM told b WHERE b.account_id = k.account_id AND b.instrument = k.instrument AND b.n = k.n - 1)
+        AND EXISTS (SELECT FROM broker_positions p JOIN accounts a USING (account_id)
+                    WHERE p.business_date = a.days[k.n] AND p.broker = 'IB' AND p.account_id = k.account_id
+                      AND p.broker_position_id = k.instrument AND p.qty <> 0)
+        AND EXISTS (SELECT FROM told b WHERE b.account_id = k.account_id AND b.n = k.n))
     GROUP BY 1, 2, 3, 4
 )
 SELECT c.*, a.days[c.n] AS business_date, abs(told_qty - qty) > 1e-8 AS other_qty

@@ -91,8 +91,8 @@ SELECT b.broker, b.account_id, concat(b.order_uid, ' ', about.symbol) AS subject
            'told_otherwise', jsonb_path_query_array(raw.altered, '$[0 to 14]'),
            'rows', jsonb_path_query_array(
                jsonb_build_array(b.order_uid) || coalesce(known.uids, '[]') || coalesce(raw.names, '[]'), '$[0 to 19]'),
-           'set_right', CASE WHEN why.cause = 'CORRECTION' THEN taken.rows WHEN why.cause IN ('MISSING_A', 'DUPLICATE')
-                             THEN coalesce(surplus.rows, shrunk.rows)
+           'set_right', CASE WHEN why.cause = 'CORRECTION' THEN taken.rows
+                             WHEN why.cause IN ('MISSING_A', 'DUPLICATE') THEN surplus.rows
                              WHEN b.lacking > 0 AND b.extra = 0 AND NOT known.turned
                              THEN missing.rows || coalesce(missing.fees, '[]')
                              WHEN known.turned THEN turned.rows ELSE swapped.rows END)) AS evidence
@@ -219,26 +219,27 @@ CROSS JOIN LATERAL (
     WHERE t.order_uid = b.order_uid AND NOT t.effective AND t.kind = 'CANCEL' AND t.symbol = ANY (b.symbols)
 ) AS taken
 LEFT JOIN LATERAL (
-    SELECT jsonb_build_array(jsonb_build_object(
+    -- The trade that is too much, or tells too much: the one without whose surplus the average is that of the order.
+    SELECT jsonb_build_array(CASE WHEN t.qty = over.qty THEN jsonb_build_object(
                'do', 'delete', 'table', 'trades_norm',
-               'key', jsonb_build_object('trade_uid', t.trade_uid, 'trade_date', t.trade_date))) AS rows
-    FROM trades_norm t
-    WHERE t.order_uid = b.order_uid AND t.effective AND t.symbol = b.symbols[1] AND t.qty = b.actual - b.expected
-    ORDER BY abs(known.paid - t.qty * t.price - b.avg_price * b.expected) NULLS LAST, t.trade_uid DESC
-    LIMIT 1
-) AS surplus ON b.count = 1
-LEFT JOIN LATERAL (
-    -- One trade tells too much: the one without whose surplus the average is that of the order.
-    SELECT jsonb_build_array(jsonb_build_object(
+               'key', jsonb_build_object('trade_uid', t.trade_uid, 'trade_date', t.trade_date))
+           ELSE jsonb_build_object(
                'do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid', t.trade_uid),
                'row', jsonb_build_object(
-                   'trade_date', t.trade_date, 'qty', trim_scale(t.qty - b.actual + b.expected)::text,
-                   'amount', trim_scale((t.qty - b.actual + b.expected) * t.price * t.multiplier)::text))) AS rows
-    FROM trades_norm t
-    WHERE t.order_uid = b.order_uid AND t.effective AND t.symbol = b.symbols[1] AND t.qty > b.actual - b.expected
-    ORDER BY abs(known.paid - (b.actual - b.expected) * t.price - b.avg_price * b.expected) NULLS LAST, t.trade_uid
+                   'trade_date', t.trade_date, 'qty', trim_scale(t.qty - over.qty)::text,
+                   'amount', trim_scale((t.qty - over.qty) * t.price * t.multiplier)::text)) END) AS rows
+    FROM (SELECT b.actual - b.expected AS qty) AS over
+    JOIN trades_norm t ON t.order_uid = b.order_uid AND t.effective AND t.symbol = b.symbols[1]
+                      AND (t.qty = over.qty OR (t.qty > over.qty AND b.broker = 'FUTU'))
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN b.legs IS NULL THEN known.paid - over.qty * t.price - b.avg_price * b.expected
+                    ELSE abs(known.paid_net - over.qty * t.price * t.multiplier
+                                              * CASE t.side WHEN 'BUY' THEN 1 ELSE -1 END)
+                         - abs(b.avg_price * b.filled_qty * b.multiplier) END AS gap
+    ) AS left_over
+    ORDER BY abs(left_over.gap) NULLS LAST, t.qty, t.trade_uid DESC
     LIMIT 1
-) AS shrunk ON b.count = 1 AND b.broker = 'FUTU'
+) AS surplus ON b.count = 1
 CROSS JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_object(
                'do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid', t.trade_uid),
