@@ -4,7 +4,7 @@ Nothing is guessed. A break that says what would set it right (rows as the broke
 rehearsal, which is always rolled back, the rows are changed, everything downstream is computed again and the checks are
 run again. What agrees then follows from that break, for all of its amount; what still differs is a break of its own.
 Causes are tried in the order of the catalogue, those that name a record or a booking first, so that the first to notice
-a cause is the one that tells it; what would only be an opening balance that nobody told comes last.
+a cause is the one that tells it; what only says that something was held, moved or chosen comes last.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -368,3 +368,40 @@ def test_a_trade_that_tells_too_much_is_the_one_without_whose_surplus_the_averag
     assert (change["do"], change["key"]["trade_uid"], change["row"]["qty"]) == ("update", "FUTU_100_12", "5")
     set_right(db, found)
     assert findings(db, QUANTITY, MONDAY) == []
+
+
+def test_a_deal_of_an_order_that_nobody_told_is_that_of_the_one_order_that_lacks_it(db: Database) -> None:
+    lost, own = order("7", 5, source="futu_deals"), order("1", 10)
+    write(db, own, lost, deal("11", "1", 5), deal("12", "7", 5))
+    (found,) = findings(db, TOLD, MONDAY)
+    set_right(db, found)
+    assert query(db.url, "SELECT order_uid FROM orders_norm") == [(uid("1"),)]
+    assert findings(db, TOLD, MONDAY) == findings(db, QUANTITY, MONDAY) == []
+    write(db, lost, order("2", 5), deal("12", "7", 5))
+    (found,) = findings(db, TOLD, MONDAY)
+    assert "set_right" not in found.evidence, "two orders lack it"
+
+
+# Days that are known to be incomplete (A10) --------------------------------------------------------------------------
+
+
+def test_an_incomplete_day_names_the_orders_that_its_deals_contradict(db: Database) -> None:
+    write(db, order("1", 10), deal("11", "1", 5), order("2", 5), deal("21", "2", 5), order("3", 5, trade_date=TUESDAY))
+    query(db.url, "INSERT INTO load_gaps VALUES ('FUTU', '100', 'futu_deals', %s, now())", MONDAY)
+    (found,) = findings(db, CheckName.COVERED_DAYS_HOLD_WHAT_THE_BROKER_SAYS, MONDAY, TUESDAY)
+    assert (found.subject, found.evidence["order_uids"]) == ("futu_deals 100", [uid("1")])
+    query(db.url, "UPDATE load_gaps SET business_date = %s", WEDNESDAY)
+    (found,) = findings(db, CheckName.COVERED_DAYS_HOLD_WHAT_THE_BROKER_SAYS, MONDAY, WEDNESDAY)
+    assert found.evidence["order_uids"] == [], "none of its orders says so"
+
+
+# Executions that no statement confirms (B13) -------------------------------------------------------------------------
+
+
+def test_an_execution_that_no_statement_confirms_is_set_right_by_taking_it_away(db: Database) -> None:
+    write(db, deal("77", None, 5, source="TWS", broker=IB, account_id="U1", trade_uid="t"))
+    (found,) = findings(db, CheckName.EVERY_PROVISIONAL_TRADE_IS_CONFIRMED, MONDAY)
+    assert (found.subject, found.cause, found.evidence["rows"]) == ("t", "MISSING_B", ["t"])
+    set_right(db, found)
+    assert findings(db, CheckName.EVERY_PROVISIONAL_TRADE_IS_CONFIRMED, MONDAY) == []
+    assert query(db.url, "SELECT count(*) FROM trades_norm") == [(0,)]

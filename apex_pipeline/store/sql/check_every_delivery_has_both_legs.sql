@@ -32,10 +32,14 @@ WITH ends AS (
            max(t.report_date) AS report_date
     FROM position_movements m LEFT JOIN trades_norm t ON t.trade_uid = m.movement_uid
     WHERE m.business_date BETWEEN %(from_date)s AND %(to_date)s AND m.kind IN ('EXERCISE', 'ASSIGNMENT')
-        AND m.broker = 'IB'
-      AND m.asset_class <> 'OPTION' AND m.link_id IS NOT NULL
+      AND m.broker = 'IB' AND m.asset_class = 'STOCK' AND m.link_id IS NOT NULL
       AND NOT EXISTS (SELECT FROM position_movements o
-                      WHERE o.account_id = m.account_id AND o.link_id = m.link_id AND o.asset_class = 'OPTION')
+                      WHERE o.account_id = m.account_id AND o.link_id = m.link_id
+                        AND o.asset_class IN ('OPTION', 'FUTURE_OPTION', 'WARRANT'))
+      -- shares of the first known days may come of an option that ended before them
+      AND NOT EXISTS (SELECT FROM load_coverage c
+                      WHERE c.broker = 'IB' AND c.account_id = m.account_id
+                      HAVING min(c.from_date) > m.business_date)
     GROUP BY 1, 2, 3
 ), unended AS (
     -- options of alone shares that may have delivered them, held when the shares came

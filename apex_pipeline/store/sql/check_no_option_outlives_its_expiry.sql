@@ -103,7 +103,7 @@ SELECT e.broker, e.account_id, e.event_uid, e.business_date, trim_scale(e.qty), 
            'rows', jsonb_build_array(e.event_uid)))
 FROM option_events e
 WHERE e.business_date BETWEEN %(from_date)s AND %(to_date)s AND e.asset_class IN ('OPTION', 'FUTURE_OPTION')
-  AND e.broker_kind NOT IN ('Buy', 'Sell') AND e.qty <> 0
+  AND e.broker_kind IN ('Expiration', 'Assignment', 'Exercise') AND e.qty <> 0
   AND NOT EXISTS (SELECT FROM position_movements m
                   WHERE m.broker = e.broker AND m.account_id = e.account_id AND m.symbol = e.symbol
                     AND m.kind IN ('EXERCISE', 'ASSIGNMENT', 'EXPIRATION')
