@@ -16,7 +16,7 @@ from typing import Any
 
 from apex_pipeline.domain.checks import CHECKS, CheckName
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.domain.reconciliation import SET_RIGHT, Break, Finding
+from apex_pipeline.domain.reconciliation import SET_RIGHT, Finding
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.breaks import BreakRepository
 from apex_pipeline.store.repositories.ledger import Day
@@ -116,14 +116,14 @@ class Diagnosis:
         return [*named, *(one for one in findings if one.break_uid not in told)]
 
     def causes(
-        self, findings: Sequence[Finding], explained: Sequence[Finding], earlier: Sequence[Break]
+        self, findings: Sequence[Finding], explained: Sequence[Finding], earlier: Sequence[Finding]
     ) -> dict[str, tuple[str, ...]]:
         """The breaks that each of these findings follows from, by uid; those that follow from none are not in it.
 
-        Causes may also be what was found and is explained already, and `earlier`, open breaks of other days.
+        Causes may also be what was found and is explained already, and `earlier`, what is open of other days.
         """
         standing = {one.break_uid: one for one in findings}
-        told_before = [*explained, *(_as_finding(row) for row in earlier if row.break_uid not in standing)]
+        told_before = [*explained, *(one for one in earlier if one.break_uid not in standing)]
         proven: dict[str, tuple[str, ...]] = {}
         if len(standing) + len(told_before) < 2:
             return proven
@@ -231,11 +231,6 @@ def _bucket(finding: Finding) -> Bucket:
 def _seen_as(finding: Finding) -> set[str]:
     """The uids under which a check tells a finding: those of the account-days for one that was narrowed to a row."""
     return set(finding.evidence.get(_BUCKETS) or (finding.break_uid,))
-
-
-def _as_finding(row: Break) -> Finding:
-    told = row.broker, row.account_id, row.subject, row.business_date
-    return Finding(row.check_name, *told, row.expected, row.actual, row.severity, row.currency, row.cause, row.evidence)
 
 
 def _touched(finding: Finding) -> Iterator[Day]:

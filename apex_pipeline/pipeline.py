@@ -25,6 +25,7 @@ from apex_pipeline.domain.reconciliation import (
     Finding,
     Known,
     changes,
+    finding_of,
     is_news,
     reconcile,
 )
@@ -193,7 +194,7 @@ def reconcile_days(
         existing = repository.existing(from_date, to_date)
         now = datetime.now(UTC)
         ages = Ages(repository.sessions(min(_days_of(found), default=now.date()), now.date()))
-        explanations = _explained(diagnosis, found, existing, repository.open_causes(from_date, to_date))
+        explanations = _explained(diagnosis, found, existing, repository.elsewhere(from_date, to_date))
         known = Known(explanations, repository.worths(found), ages.age)
         reaches = repository.reaches_newest(to_date)
         rows = reconcile(existing, found, lambda check, _day: reaches or check != FRESH.value, now, known)
@@ -213,14 +214,18 @@ def _checked(repository: BreakRepository, from_date: date, to_date: date, observ
 
 
 def _explained(
-    diagnosis: Diagnosis, found: Sequence[Finding], existing: Sequence[Break], earlier: Sequence[Break]
+    diagnosis: Diagnosis, found: Sequence[Finding], existing: Sequence[Break], elsewhere: Sequence[Break]
 ) -> dict[str, Explanation]:
-    """What rules and proofs explain, by the uid of the break. What was found before just so is not proven again."""
-    by_rule = explained_by_rule(found)
+    """What rules and proofs explain, by the uid of the break. What was found before just so is not proven again.
+
+    `elsewhere` are the breaks of other days, which may be the cause.
+    """
+    by_rule = explained_by_rule(found, [finding_of(row) for row in elsewhere])
     # what time explains may have a cause all the same, which says more
     told = {uid for uid, explanation in by_rule.items() if explanation.follows}
     others = [one for one in found if one.break_uid not in told]
     if is_news(others, existing):
+        earlier = [finding_of(row) for row in elsewhere if row.state is not BreakState.EXPLAINED]
         proven = diagnosis.causes(others, [one for one in found if one.break_uid in told], earlier)
     else:
         proven = {row.break_uid: tuple(row.follows) for row in existing if row.rule == BreakRule.FOLLOWS}

@@ -22,11 +22,14 @@ _PAID = CheckName.EVERY_FILLED_ORDER_HAS_ITS_FEES
 _FLOW = CheckName.CASH_FLOW_EQUALS_TRADES_AND_FEES
 
 
-def explained_by_rule(findings: Sequence[Finding]) -> dict[str, Explanation]:
-    """The findings that a rule accounts for, all of each, by the uid of their breaks."""
+def explained_by_rule(findings: Sequence[Finding], elsewhere: Sequence[Finding] = ()) -> dict[str, Explanation]:
+    """The findings that a rule accounts for, all of each, by the uid of their breaks.
+
+    `elsewhere` are findings of other days that still stand: these may tell a difference already.
+    """
     unpaid = {one.evidence.get("order_uid"): one.break_uid for one in findings if one.check_name == _PAID}
     of_time = {one.break_uid: told for one in findings if (told := _explanation(one, unpaid))}
-    return told_elsewhere(findings) | of_time
+    return told_elsewhere(findings, elsewhere) | of_time
 
 
 def _explanation(finding: Finding, unpaid: Mapping[Any, str]) -> Explanation | None:

@@ -122,6 +122,12 @@ class Break:
     closed_by: str | None = None
 
 
+def finding_of(row: Break) -> Finding:
+    """What the check said when it found a break last."""
+    told = row.broker, row.account_id, row.subject, row.business_date
+    return Finding(row.check_name, *told, row.expected, row.actual, row.severity, row.currency, row.cause, row.evidence)
+
+
 @dataclass(frozen=True, slots=True)
 class BreakChange:
     """One step in the life of a break, a row of `recon_changes`. `from_state` None: it was opened.

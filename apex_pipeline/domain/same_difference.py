@@ -240,9 +240,12 @@ _RULES: dict[BreakRule, Callable[[Finding, Findings], Told]] = {
 }
 
 
-def told_elsewhere(findings: Sequence[Finding]) -> dict[str, Explanation]:
-    """The findings that tell a difference which others tell already, by uid; the first rule that holds counts."""
-    found = Findings(findings)
+def told_elsewhere(findings: Sequence[Finding], standing: Sequence[Finding] = ()) -> dict[str, Explanation]:
+    """The findings that tell a difference which others tell already, by uid; the first rule that holds counts.
+
+    `standing` are findings of other days: they may be what tells it, and are not explained here.
+    """
+    found = Findings([*findings, *standing])
     told = ((one, rule, uids) for one in findings for rule, holds in _RULES.items() if (uids := holds(one, found)))
     return {one.break_uid: Explanation(rule, uids) for one, rule, uids in reversed(list(told))}
 

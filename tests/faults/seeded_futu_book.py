@@ -173,7 +173,7 @@ def _flow_twice(told: Answers, dice: Random, place: Place) -> Expected:
 @answers("amount of a booking off", Where.CASH_FLOW)
 def _flow_amount(told: Answers, dice: Random, place: Place) -> Expected:
     booked = _Booked(place, dice, "Trade")
-    off = Decimal("11.5")
+    off = Decimal("11.5").copy_sign(booked.amount)  # its direction stays
 
     def more(row: Any) -> None:
         row.cashFlowAmount = float(Decimal(repr(row.cashFlowAmount)) + off)

@@ -54,11 +54,9 @@ class BreakRepository:
         """The breaks that have these uids."""
         return [row_as(Break, row) for row in self._db.fetch("breaks_known", uids=list(uids))]
 
-    def open_causes(self, from_date: date, to_date: date) -> list[Break]:
-        """Open breaks of other days that say what would set them right."""
-        return [
-            row_as(Break, row) for row in self._db.fetch("breaks_open_causes", from_date=from_date, to_date=to_date)
-        ]
+    def elsewhere(self, from_date: date, to_date: date) -> list[Break]:
+        """Breaks of other days that are not closed."""
+        return [row_as(Break, row) for row in self._db.fetch("breaks_elsewhere", from_date=from_date, to_date=to_date)]
 
     def worths(self, findings: Sequence[Finding]) -> dict[str, Worth]:
         """What the differences in money are worth in the base currency of their accounts, by the uid of the break."""
