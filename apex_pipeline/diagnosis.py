@@ -88,6 +88,10 @@ class _NoHelpError(Exception):
         self.unproven = unproven
 
 
+class _NothingElseError(Exception):
+    """The proposed rows make nothing agree but their own checks, which may follow from another cause as well."""
+
+
 class Diagnosis:
     """Finds the rows and the causes behind what the checks of some days found."""
 
@@ -150,6 +154,8 @@ class Diagnosis:
             others = [one for one in causes if one.break_uid not in error.unproven]
             if error.unproven and others and self._tries > 0:
                 return self._agreeing(others, standing)
+        except _NothingElseError:
+            return set()
         except ValueError:  # a proposal that the database refuses proves nothing
             pass
         return self._halves(causes, standing) if 1 < len(causes) <= MOST_HALVED and self._tries > 0 else set()
@@ -169,7 +175,10 @@ class Diagnosis:
             known = {uid for one in (*standing.values(), *causes) for uid in _seen_as(one)}
             if unproven or found - known:
                 raise _NoHelpError(unproven)
-            return {uid for uid, one in standing.items() if not _seen_as(one) & found}
+            gone = {uid for uid, one in standing.items() if not _seen_as(one) & found}
+            if gone <= {one.break_uid for one in causes}:
+                raise _NothingElseError
+            return gone
 
     def _found(self, findings: Iterable[Finding]) -> set[str]:
         """The uids of what the checks of these findings find now, on their days."""

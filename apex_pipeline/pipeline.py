@@ -13,7 +13,7 @@ from apex_pipeline.brokers.contract import Acquire, BrokerPort
 from apex_pipeline.brokers.registry import normalizing_ports
 from apex_pipeline.diagnosis import Days, Diagnosis
 from apex_pipeline.domain.checks import CHECKS, CheckName
-from apex_pipeline.domain.explanations import Ages, explained_by_rule, followed
+from apex_pipeline.domain.explanations import Ages, explained_by_rule, with_proofs
 from apex_pipeline.domain.lifecycle import endings
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.reconciliation import (
@@ -229,7 +229,7 @@ def _explained(
         proven = diagnosis.causes(others, [one for one in found if one.break_uid in told], earlier)
     else:
         proven = {row.break_uid: tuple(row.follows) for row in existing if row.rule == BreakRule.FOLLOWS}
-    return by_rule | {uid: followed(causes) for uid, causes in proven.items()}
+    return with_proofs(by_rule, proven)
 
 
 def mend(db: Database, breaks: Sequence[Break]) -> int:

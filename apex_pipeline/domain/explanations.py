@@ -48,9 +48,27 @@ def _explanation(finding: Finding, unpaid: Mapping[Any, str]) -> Explanation | N
     return None
 
 
-def followed(cause_uids: tuple[str, ...]) -> Explanation:
-    """The explanation of a break that agrees once these are set right."""
-    return Explanation(BreakRule.FOLLOWS, cause_uids)
+def with_proofs(by_rule: Mapping[str, Explanation], proven: Mapping[str, tuple[str, ...]]) -> dict[str, Explanation]:
+    """What rules and proofs explain together, by uid; a proof counts more, and nothing follows from itself.
+
+    Where a rule has a break follow from one that is proven to follow from it, the rule's word is dropped.
+    """
+    told = {**by_rule, **{uid: Explanation(BreakRule.FOLLOWS, causes) for uid, causes in proven.items()}}
+    for uid in {cause for causes in proven.values() for cause in causes}:
+        if uid not in proven and uid in told and uid in _all_causes(told, uid):
+            del told[uid]
+    return told
+
+
+def _all_causes(told: Mapping[str, Explanation], uid: str) -> set[str]:
+    """Every break that one follows from, at once or through others; itself if it goes round in a circle."""
+    waiting, seen = [uid], set[str]()
+    while waiting:
+        explanation = told.get(waiting.pop())
+        new = set(explanation.follows) - seen if explanation else set[str]()
+        seen |= new
+        waiting += new
+    return seen
 
 
 class Ages:

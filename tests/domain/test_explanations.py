@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from apex_pipeline.domain.checks import CHECKS, CheckName, Severity
-from apex_pipeline.domain.explanations import Ages, explained_by_rule, followed
+from apex_pipeline.domain.explanations import Ages, explained_by_rule, with_proofs
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.reconciliation import BreakRule, Explanation, Finding
 
@@ -68,9 +68,18 @@ def test_no_other_matter_of_time_is_explained(check: CheckName) -> None:
     assert explanation_of(finding(check, cause="TIMING")) is None
 
 
-def test_what_follows_names_its_causes() -> None:
-    assert followed(("B_1", "B_2")).follows == ("B_1", "B_2")
-    assert followed(("B_1",)).rule is BreakRule.FOLLOWS
+def test_a_proof_counts_more_than_a_rule() -> None:
+    told = with_proofs({"a": Explanation(BreakRule.DAYS_AGREE)}, {"a": ("b", "c")})
+    assert told == {"a": Explanation(BreakRule.FOLLOWS, ("b", "c"))}
+
+
+def test_nothing_follows_from_itself_through_a_rule_and_a_proof() -> None:
+    same = {uid: Explanation(BreakRule.SAME_POSITION, (of,)) for uid, of in (("expired", "held"), ("three", "held"))}
+    told = with_proofs(same, {"held": ("expired",)})
+    assert "expired" not in told, "it is the cause"
+    assert told["held"].follows == ("expired",)
+    assert told["three"].follows == ("held",)
+    assert with_proofs(same, {"held": ("trade",)})["expired"].follows == ("held",), "no circle"
 
 
 def test_ages_are_those_of_the_exchange() -> None:

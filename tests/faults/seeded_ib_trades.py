@@ -79,7 +79,7 @@ def _twin_fill(told: Statements, dice: Random, place: Place) -> Expected:
     """The same execution, booked under another transaction."""
     row = an_execution(told, dice)
     twin = told.twin(row, transactionID=renumbered(row)["transactionID"])
-    return of_trade("B11", twin, row=str(twin.get("transactionID")))
+    return of_trade("B11 D06", twin, row=str(twin.get("transactionID")))
 
 
 @statements("fill of another account")

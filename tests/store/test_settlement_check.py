@@ -63,7 +63,7 @@ def test_another_date_is_an_error_that_names_the_trade_and_both_dates(db: Databa
     assert (found.severity, found.cause, found.expected, found.actual) == (Severity.ERROR, "REFERENCE_DATA", 2, 1)
     assert found.evidence == {
         "symbol": "US.AAPL", "rule": "US STOCK T+1", "trade_date": "2025-03-03", "ours": "2025-03-04",
-        "broker": "2025-03-05",
+        "broker": "2025-03-05", "rows": ["a"],
     }  # fmt: skip
     assert subjects(db) == 2
 

@@ -284,6 +284,29 @@ WITH appeared AS (
     WHERE CASE WHEN lone.uid IS NOT NULL THEN true
                WHEN a.uids IS NULL THEN e.cause = 'CORP_ACTION' AND NOT e.moved_at_all AND e.told * e.ours > 0
                ELSE a.surplus IS NOT NULL OR a.rows = 1 END
+), swapped AS (
+    -- One trade is all that moved a contract which the broker does not hold, and of another contract of the same underlying
+    -- just that is lacking: it was of the other one.
+    SELECT e.account_id, e.instrument, e.n, jsonb_build_array(
+               jsonb_build_object(
+                   'do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid', min(t.trade_uid)),
+                   'row', jsonb_strip_nulls(jsonb_build_object(
+                       'trade_date', min(t.trade_date), 'symbol', min(i.symbol), 'underlying', min(i.underlying),
+                       'asset_class', min(i.asset_class), 'multiplier', min(i.multiplier)::text,
+                       'amount', trim_scale(min(t.qty * t.price * i.multiplier))::text,
+                       'instrument_id', min(CASE e.broker WHEN 'FUTU' THEN i.futu_code ELSE i.ib_conid END)))))
+           -- an order of IB is of the contract of its trades
+           || CASE WHEN min(e.broker) = 'IB' AND min(r.order_uid) IS NOT NULL THEN jsonb_build_array(jsonb_build_object(
+                  'do', 'update', 'table', 'orders_norm', 'key', jsonb_build_object('order_uid', min(r.order_uid)),
+                  'row', jsonb_build_object('trade_date', min(r.trade_date), 'symbol', min(i.symbol)))) ELSE '[]' END AS rows
+    FROM explained e
+    JOIN explained o ON o.broker = e.broker AND o.account_id = e.account_id AND o.n = e.n AND o.lacking = -e.lacking
+                    AND o.underlying = e.underlying AND o.instrument <> e.instrument
+    JOIN trades_norm t ON t.trade_uid = e.uids[1]
+    JOIN instruments i ON i.symbol = o.symbol
+    LEFT JOIN orders_norm r ON r.order_uid = t.order_uid AND r.symbol = e.symbol AND r.legs IS NULL
+    WHERE cardinality(e.uids) = 1 AND e.told = 0
+    GROUP BY 1, 2, 3 HAVING count(*) = 1
 )
 SELECT broker, account_id, subject, business_date, trim_scale(told) AS expected, trim_scale(ours) AS actual,
        'ERROR' AS severity, cause,
@@ -309,6 +332,7 @@ SELECT broker, account_id, subject, business_date, trim_scale(told) AS expected,
                         SELECT 3, uid FROM unnest(e.uids) AS uid
                         ORDER BY 1, 2 LIMIT 20) AS names),
            'set_right', CASE WHEN acted.rows IS NOT NULL THEN acted.rows
+                             WHEN swapped.rows IS NOT NULL THEN swapped.rows
                              -- something moved it, as a transfer would
                              WHEN cause IS NULL AND before_date IS NOT NULL THEN jsonb_build_array(jsonb_build_object(
                'do', 'insert', 'table', 'transfers', 'row', jsonb_build_object(
@@ -327,5 +351,5 @@ SELECT broker, account_id, subject, business_date, trim_scale(told) AS expected,
                                       CASE WHEN cause = 'OPENING_BALANCE' THEN held_on END),
                    'multiplier', trim_scale(multiplier)::text,
                    'currency', currency, 'source', 'PERSON'))) END)) AS evidence
-FROM explained e LEFT JOIN acted USING (account_id, instrument, n)
+FROM explained e LEFT JOIN acted USING (account_id, instrument, n) LEFT JOIN swapped USING (account_id, instrument, n)
 ORDER BY 1, 2, 3, 4
