@@ -259,11 +259,17 @@ def test_cash_that_changed_by_what_was_booked_in_between_agrees(db: Database) ->
     assert found(db, FLOW) == []
 
 
-def test_cash_that_changed_without_a_booking_is_found(db: Database) -> None:
+def test_cash_that_changed_otherwise_than_it_was_booked_is_found_where_it_usually_does_not(db: Database) -> None:
     snapshots(db, (MON, "1000"), (WED, "1003.01"))
     store(db, [movement(FUTU, "1", TUE, CashKind.INTEREST, "3")])
+    assert found(db, FLOW) == [], "nothing says that this account's cash moves with its bookings"
+    snapshots(db, (date(2024, 6, 26), "990"), (date(2024, 6, 28), "1000"))
+    store(db, [movement(FUTU, "0", date(2024, 6, 27), CashKind.INTEREST, "10")])
     assert found(db, FLOW) == [("100 USD 2024-07-01..2024-07-03", Decimal("3.01"), Decimal(3), "ERROR", None)]
-    query(db.url, "DELETE FROM cash_movements")
+
+
+def test_cash_that_changed_without_a_booking_is_found(db: Database) -> None:
+    snapshots(db, (MON, "1000"), (WED, "1003.01"))
     assert found(db, FLOW)[0][1:] == (Decimal("3.01"), Decimal(0), "ERROR", "MISSING_B")
     query(db.url, "DELETE FROM load_coverage")
     assert found(db, FLOW) == [], "nobody told what was booked"

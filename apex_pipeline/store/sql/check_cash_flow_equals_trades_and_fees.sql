@@ -3,11 +3,12 @@
 -- together agrees the days differ only in time; where an order has no fee yet it is the fee that is missing.
 -- And between two snapshots of an account's funds: the cash of a currency changed by what was booked in between. A
 -- snapshot of a day on which something was booked may hold it or not, so only those of other days are compared; and what
--- a booking is in is told by its day as well as by the instant of the snapshot, one of which must agree.
+-- a booking is in is told by its day as well as by the instant of the snapshot, one of which must agree. Cash that did not
+-- move with its bookings says something only where it does so otherwise (a paper account's may never move).
 WITH told AS MATERIALIZED (
     SELECT b.account_id, b.currency, b.business_date, b.as_of, b.cash FROM broker_balances b
     WHERE b.broker = 'FUTU' AND b.cash IS NOT NULL AND b.business_date <= %(to_date)s::date
-      AND b.business_date >= %(from_date)s::date - 14
+      AND b.business_date >= %(from_date)s::date - 92
       AND NOT EXISTS (SELECT FROM cash_movements m
                       WHERE m.broker = 'FUTU' AND m.account_id = b.account_id AND m.booked_on = b.business_date
                         AND m.currency = b.currency AND m.amount <> 0)
@@ -15,8 +16,8 @@ WITH told AS MATERIALIZED (
     SELECT t.*, lag(t.business_date) OVER one AS before_on, lag(t.as_of) OVER one AS before_at,
            t.cash - lag(t.cash) OVER one AS told
     FROM told t WINDOW one AS (PARTITION BY t.account_id, t.currency ORDER BY t.business_date)
-), unbooked AS (
-    SELECT m.*, flow.by_day FROM moved m
+), booked AS (
+    SELECT m.*, flow.by_day, flow.by_instant FROM moved m
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(f.amount) FILTER (WHERE f.booked_on > m.before_on AND f.booked_on < m.business_date), 0)
                    AS by_day,
@@ -29,8 +30,15 @@ WITH told AS MATERIALIZED (
           AND f.booked_on BETWEEN least(m.before_on, (m.before_at AT TIME ZONE 'UTC')::date - 3)
                               AND greatest(m.business_date, (m.as_of AT TIME ZONE 'UTC')::date)
     ) AS flow
-    WHERE m.business_date BETWEEN %(from_date)s AND %(to_date)s AND m.before_on IS NOT NULL
-      AND abs(m.told - flow.by_day) > 0.005 AND abs(m.told - flow.by_instant) > 0.005
+    WHERE m.before_on IS NOT NULL
+), unbooked AS (
+    SELECT m.* FROM booked m
+    WHERE m.business_date BETWEEN %(from_date)s AND %(to_date)s
+      AND abs(m.told - m.by_day) > 0.005 AND abs(m.told - m.by_instant) > 0.005
+      AND (m.by_day = 0 OR EXISTS (
+               SELECT FROM booked o
+               WHERE o.account_id = m.account_id AND o.currency = m.currency AND abs(o.told) > 0.005
+                 AND (abs(o.told - o.by_day) <= 0.005 OR abs(o.told - o.by_instant) <= 0.005)))
       AND (SELECT range_agg(daterange(c.from_date, c.to_date, '[]')) FROM load_coverage c
            WHERE c.broker = 'FUTU' AND c.data_type = 'futu_cash' AND c.account_id = m.account_id)
           @> daterange(m.before_on, m.business_date, '[]')

@@ -101,10 +101,11 @@ WITH coverage AS MATERIALIZED (
     SELECT m.*, CASE
                WHEN m.finished_at IS NULL THEN 'no load covers anything of it'
                WHEN m.last_sync_at > m.finished_at + interval '1 hour' THEN 'no load ended when it was moved'
-               WHEN m.last_record_at IS NOT NULL AND NOT EXISTS (
+               -- a state has the moment at which it came, and one that came as it was before is not stored again
+               WHEN m.last_record_at IS NOT NULL AND NOT (m.data_type IN ('futu_positions', 'futu_funds')
+                    AND m.last_record_at <= m.finished_at + interval '1 second') AND NOT EXISTS (
                    SELECT FROM stored r
                    WHERE r.data_type = m.data_type AND r.at >= m.last_record_at - interval '1 second'
-                     -- a state has the moment at which it came, whatever its day
                      AND r.business_date >= CASE WHEN m.data_type IN ('futu_positions', 'futu_funds') THEN '-infinity'
                                                  ELSE (m.last_record_at AT TIME ZONE 'UTC')::date - 1 END
                      AND (r.account_id = m.account_id OR (m.broker = 'IB' AND (
