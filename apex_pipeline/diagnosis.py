@@ -113,8 +113,9 @@ class Diagnosis:
         if not buckets or len(buckets) > MOST_BUCKETS:
             return list(findings)
         differing = self._differing(list(buckets), self._days(buckets.values()))
-        known = {bucket for row in differing for bucket in row.buckets}
-        differing += [row for bucket in buckets if bucket not in known for row in self._unfounded(bucket)]
+        known = {(row.table, row.key) for row in differing}
+        unfounded = [row for bucket in buckets for row in self._unfounded(bucket)]
+        differing += [row for row in unfounded if (row.table, row.key) not in known]
         named = [_of_row(row, [buckets[bucket] for bucket in row.buckets]) for row in differing]
         told = {uid for one in named for uid in one.evidence[_BUCKETS]}
         return [*named, *(one for one in findings if one.break_uid not in told)]

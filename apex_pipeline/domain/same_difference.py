@@ -29,6 +29,7 @@ _CASH = CheckName.ENDING_CASH_EQUALS_THE_CASH_REPORT
 _COST = CheckName.AVERAGE_COST_EQUALS_THE_BROKERS
 _GAIN = CheckName.UNREALIZED_PNL_EQUALS_THE_BROKERS
 _GAP = CheckName.COVERED_DAYS_HOLD_WHAT_THE_BROKER_SAYS
+_CANCEL = CheckName.EVERY_CANCEL_HAS_ITS_TRADE
 _FLOW = CheckName.CASH_FLOW_EQUALS_TRADES_AND_FEES
 _CLOSED = CheckName.LOTS_ARE_CLOSED_IN_THE_BROKERS_ORDER
 _REALIZED = CheckName.REALIZED_PNL_EQUALS_THE_BROKERS
@@ -157,8 +158,8 @@ def same_fills(one: Finding, found: Findings) -> Told:
 def untold_days(one: Finding, found: Findings) -> Told:
     """What days that nobody told would tell.
 
-    A difference that appeared over them, between what was compared last and this day; money of one of them; and which
-    lots a trade closed that were open then.
+    A difference that appeared over them, between what was compared last and this day; money of one of them, and a trade
+    of it that was cancelled; and which lots a trade closed that were open then.
     """
     holes = found.of(one, *_UNTOLD)
     if one.check_name == _PARTS.value:  # not bound to a day: it is whatever its contract is
@@ -178,7 +179,7 @@ def _is_in(hole: Finding, one: Finding) -> bool:
         lots = (*one.evidence.get("theirs", ()), *one.evidence.get("ours", ()))
         opened = [*(lot.get("opened_at") for lot in lots), one.evidence.get("opened_on")]
         return first <= day and any(str(moment)[:10] <= last for moment in opened if moment)
-    return one.check_name == _FUNDS.value and first <= day <= last
+    return one.check_name in (_FUNDS.value, _CANCEL.value) and first <= day <= last
 
 
 def same_lots(one: Finding, found: Findings) -> Told:

@@ -192,6 +192,8 @@ def test_lots_that_were_open_on_untold_days_and_money_of_such_a_day_follow_from_
     assert rule_of(gain, hole("2026-06-22", "2026-06-23")) is None
     assert rule_of(funds("5", "0", day=TUESDAY), hole("2026-07-06", "2026-07-08")) is BreakRule.DAYS_ARE_UNTOLD
     assert rule_of(funds("5", "0", day=FRIDAY), hole("2026-07-06", "2026-07-08")) is None
+    cancel = found(CheckName.EVERY_CANCEL_HAS_ITS_TRADE, "50", "0", day=TUESDAY)
+    assert rule_of(cancel, hole("2026-07-06", "2026-07-08")) is BreakRule.DAYS_ARE_UNTOLD
 
 
 def test_what_stands_of_other_days_tells_a_difference_already_and_is_not_explained_again() -> None:
