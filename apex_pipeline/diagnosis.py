@@ -59,6 +59,12 @@ Bucket = tuple[str, str, date]
 
 NO_ROW = (None, None)
 
+STAGES = (
+    *(f"apex:{stage}:{broker}" for stage in ("normalize", "endings") for broker in Broker),
+    "apex:classify", "apex:match", "apex:value", "apex:tell",
+)  # fmt: skip
+"""The locks of the stages that a rehearsal repeats, in the order in which stages take them."""
+
 _GUESSED = frozenset({"opening_balances", "transfers", "account_rules"})
 """Tables of which a new row says that something was held, moved or chosen, not what happened."""
 
@@ -132,7 +138,7 @@ class Diagnosis:
         proven: dict[str, tuple[str, ...]] = {}
         if len(standing) + len(told_before) < 2:
             return proven
-        with self._db.rehearsal():
+        with self._db.rehearsal(*STAGES):
             for is_guess, check in product((False, True), IN_ORDER):
                 some = [one for one in (*standing.values(), *told_before) if one.check_name == check.value]
                 causes = [one for one in some if one.evidence.get(SET_RIGHT) and _is_guess(one) is is_guess]
@@ -212,7 +218,7 @@ class Diagnosis:
     def _differing(self, buckets: Sequence[Bucket], days: Days) -> list[Stored]:
         """Rows of these account-days that are not what their stages write now."""
         stored = {bucket: self._rows.rows(*bucket) for bucket in buckets}
-        with self._db.rehearsal():
+        with self._db.rehearsal(*STAGES):
             self._write(self._db, days)
             due = {bucket: self._rows.rows(*bucket) for bucket in buckets}
         was, now = _by_name(stored), _by_name(due)

@@ -6,7 +6,7 @@ loading the same rows again changes nothing. Table and column names come from `t
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -149,9 +149,15 @@ class Database:
             tx.execute("seals_end")
 
     @contextmanager
-    def rehearsal(self) -> Generator[None]:
-        """Whatever transactions do within the block is rolled back at its end; they see what those before them did."""
-        with self._turn:
+    def rehearsal(self, *locks: str) -> Generator[None]:
+        """Whatever transactions do within the block is rolled back at its end; they see what those before them did.
+
+        `locks` are held throughout: what a stage wrote within stays locked after the stage gave its own lock back, and
+        who takes that lock then would wait for the rows, while a later stage of the block waits for the lock.
+        """
+        with self._turn, ExitStack() as stack:
+            for name in locks:
+                stack.enter_context(self.lock(name))
             connection = self._live()
             self._rehearsing = True
             try:

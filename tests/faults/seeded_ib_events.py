@@ -10,8 +10,6 @@ from tests.faults.seeded_flex import Statements, amount, put
 from tests.faults.seeded_ib_trades import day_of, of_trade
 from tests.faults.seeded_year import Place
 
-MONTH = timedelta(days=31)
-
 
 def month_of(about: ET.Element) -> list[date]:
     """The days up to the end of the statement after the one that tells a row: where it must show at the latest."""

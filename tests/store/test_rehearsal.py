@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from apex_pipeline.diagnosis import STAGES
 from apex_pipeline.store.db import Database
 from tests.store.rows import query
 
@@ -98,3 +99,16 @@ def test_a_row_is_changed_as_it_is_proposed(db: Database) -> None:
 def test_a_change_of_unknown_columns_or_of_all_rows_is_refused(db: Database, proposal: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="cannot"), db.transaction() as tx:
         tx.change(proposal)
+
+
+def test_no_stage_begins_elsewhere_while_a_rehearsal_holds_what_it_repeats(db: Database) -> None:
+    with Database(db.url) as other:
+        with db.rehearsal(*STAGES), db.lock("apex:match"):
+            pass
+        with db.rehearsal(*STAGES):
+            with db.lock("apex:match"):
+                pass
+            assert not other.fetchval("lock_try", name="apex:match"), "given back by the stage, held by the rehearsal"
+        assert other.fetchval("lock_try", name="apex:match")
+        with db.rehearsal():
+            assert other.fetchval("lock_try", name="apex:value"), "control: without the locks others go on"

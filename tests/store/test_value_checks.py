@@ -15,7 +15,6 @@ from tests.store.value_rows import cash_state, entry, equity, held, put, rate, r
 
 EQUITY, SETTLED = CheckName.NET_LIQUIDATION_EQUALS_EQUITY, CheckName.SETTLED_CASH_EQUALS_THE_BROKERS
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = (date(2026, 3, day) for day in range(2, 7))
-LONG_BEFORE = date(2026, 1, 5)
 
 
 def an_equity(db: Database, day: date, told: dict[str, str] | None = None, *, theirs: str = "500") -> None:
