@@ -24,11 +24,16 @@ from apex_pipeline.store.repositories.rehearsing import Json, RehearsalRepositor
 from apex_pipeline.store.tables import key_of
 
 _OF_RECORDS = "AB"
-_OF_BOOKINGS = frozenset({
-    CheckName.EVERY_DELIVERY_HAS_BOTH_LEGS, CheckName.THE_BALANCE_OF_FUNDS_RUNS,
-    CheckName.EVERY_REVERSAL_HAS_ITS_OPPOSITE,
-})  # fmt: skip
-IN_ORDER = sorted(CHECKS, key=lambda name: (CHECKS[name].check_id[0] not in _OF_RECORDS, name not in _OF_BOOKINGS))
+_OF_BOOKINGS = (
+    CheckName.EVERY_DELIVERY_HAS_BOTH_LEGS, CheckName.EVERY_REVERSAL_HAS_ITS_OPPOSITE,
+    CheckName.THE_BALANCE_OF_FUNDS_RUNS,
+)  # fmt: skip
+"""Checks of single events and bookings, those that say most of one first."""
+
+IN_ORDER = (
+    *(name for name in CHECKS if CHECKS[name].check_id[0] in _OF_RECORDS), *_OF_BOOKINGS,
+    *(name for name in CHECKS if CHECKS[name].check_id[0] not in _OF_RECORDS and name not in _OF_BOOKINGS),
+)  # fmt: skip
 """The checks in the order in which their causes are tried: what names a record, what names a booking, what is held."""
 
 _OF_WORDS = CheckName.TOLD_STATEMENTS_STAY_AS_THEY_WERE
@@ -119,9 +124,6 @@ class Diagnosis:
         if not buckets or len(buckets) > MOST_BUCKETS:
             return list(findings)
         differing = self._differing(list(buckets), self._days(buckets.values()))
-        known = {(row.table, row.key) for row in differing}
-        unfounded = [row for bucket in buckets for row in self._unfounded(bucket)]
-        differing += [row for row in unfounded if (row.table, row.key) not in known]
         named = [_of_row(row, [buckets[bucket] for bucket in row.buckets]) for row in differing]
         told = {uid for one in named for uid in one.evidence[_BUCKETS]}
         return [*named, *(one for one in findings if one.break_uid not in told)]
@@ -209,11 +211,6 @@ class Diagnosis:
             if broker:
                 found.setdefault(Broker(broker), set()).add((account, day))
         return found
-
-    def _unfounded(self, bucket: Bucket) -> list[Stored]:
-        """Rows of an account-day that no record makes."""
-        found = self._rows.rows_without_record(*bucket)
-        return [Stored(bucket[0], key, bucket, row, *NO_ROW) for key, row in found.items()]
 
     def _differing(self, buckets: Sequence[Bucket], days: Days) -> list[Stored]:
         """Rows of these account-days that are not what their stages write now."""

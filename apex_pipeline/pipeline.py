@@ -245,11 +245,16 @@ def mend(db: Database, breaks: Sequence[Break]) -> int:
 
 
 def write_again(db: Database, days: Days) -> None:
-    """Write the normalized rows of these account-days and everything that follows from them anew."""
+    """Write the normalized rows of these account-days and everything that follows from them anew.
+
+    Trades and bookings that no record makes are removed first: what follows must not rest on them.
+    """
+    rehearsal, every = RehearsalRepository(db), [day for some in days.values() for day in some]
+    rehearsal.remove_without_record(every)
     for port in normalizing_ports():
         if some := days.get(port.name):
             NormalizeRepository(db, port.name).rewrite(sorted(some), port.normalize)
-    RehearsalRepository(db).forget_movements([account for some in days.values() for account, _ in some])
+    rehearsal.forget_movements([account for account, _ in every])
     follow_again(db, days)
 
 

@@ -124,6 +124,20 @@ def test_a_derived_row_that_is_gone_is_named(loaded: World, table: str) -> None:
     assert reconciled(loaded) == {}
 
 
+def test_a_trade_that_no_record_makes_is_named_and_mending_removes_it(loaded: World) -> None:
+    uid, account, day, _ = query(loaded.db.url, ONE)[0]
+    twin = """INSERT INTO trades_norm SELECT (jsonb_populate_record(t, jsonb_build_object(
+                  'trade_uid', trade_uid || '9', 'broker_trade_id', broker_trade_id || '9'))).*
+              FROM trades_norm t WHERE trade_uid = %s"""
+    query(loaded.db.url, twin, uid)
+    (row,) = reconciled(loaded)["OPEN"]
+    assert row[:6] == (STORED.value, f"trades_norm {uid}9", day, account, 0, 1)
+    assert [one["do"] for one in row[7][SET_RIGHT]] == ["delete"]
+    assert mend(loaded.db, BreakRepository(loaded.db).existing(*EVER)) == 1
+    assert reconciled(loaded) == {}
+    assert query(loaded.db.url, "SELECT count(*) FROM trades_norm WHERE trade_uid LIKE %s", f"{uid}%") == [(1,)]
+
+
 def test_bytes_that_are_not_what_was_received_are_told_of_their_days(loaded: World) -> None:
     ((document, first, last),) = query(
         loaded.db.url,

@@ -176,6 +176,20 @@ def test_a_reversal_of_which_the_funds_know_nothing_is_nothing(db: Database) -> 
     assert found(db, REVERSALS) == []
 
 
+def test_a_reversal_agrees_with_an_original_that_only_the_funds_tell(db: Database) -> None:
+    tell(db, CashTransactions=[booking(3, TAX, "15", "20260303")])
+    assert only(db, REVERSALS).subject == cash(9003)
+    # as a rehearsal inserts it: a line of funds tells neither type nor action
+    insert = """INSERT INTO cash_movements (cash_uid, broker, account_id, broker_cash_id, booked_on, kind, amount,
+                                            currency, symbol, source)
+                SELECT %s, broker, account_id, '9001', %s, kind, -amount, currency, symbol, source
+                FROM cash_movements"""
+    query(db.url, insert, cash(9001), MON)
+    assert found(db, REVERSALS) == []
+    query(db.url, "UPDATE cash_movements SET kind = 'INTEREST' WHERE cash_uid = %s", cash(9001))
+    assert only(db, REVERSALS).subject == cash(9003)
+
+
 def test_a_sign_that_the_line_of_funds_contradicts_is_told_with_the_booking(db: Database) -> None:
     tell(db, CashTransactions=[booking(1, TAX, "-15"), booking(2, DIVIDEND, "-50")], StmtFunds=[line(2, "50")])
     finding = only(db, REVERSALS)

@@ -1,7 +1,8 @@
-"""What a diagnosis tries on stored rows; all of it is rolled back, because it happens in a rehearsal only."""
+"""What a diagnosis tries on stored rows, in a rehearsal that is rolled back, and what mending repeats for good."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from itertools import product
 from typing import Any
 
 import psycopg2
@@ -47,20 +48,20 @@ class RehearsalRepository:
         """Have positions and lots of these accounts made again from their beginning."""
         self._db.execute("movements_forget", accounts=sorted(set(accounts)))
 
+    def remove_without_record(self, days: Iterable[Day]) -> None:
+        """Remove trades and bookings of these account-days of whose broker's record nothing is kept."""
+        with self._db.sealed() as tx:
+            for (account_id, day), table in product(sorted(days), ("trades_norm", "cash_movements")):
+                scope = {"table_name": table, "account_id": account_id, "business_date": day}
+                for found in tx.fetch("rows_without_record", **scope):
+                    key = {column: found["row"][column] for column in key_of(table)}
+                    tx.change({"do": "delete", "table": table, "key": key})
+
     def rows(self, table: str, account_id: str, day: date) -> dict[str, Json]:
         """Rows of an account-day of a sealed table by their key, texts joined by slashes."""
-        return self._keyed("sealed_rows", table, account_id, day)
-
-    def rows_without_record(self, table: str, account_id: str, day: date) -> dict[str, Json]:
-        """Trades and bookings of an account-day of whose broker's record nothing is kept, by their key."""
-        return self._keyed("rows_without_record", table, account_id, day)
-
-    def _keyed(self, query: str, table: str, account_id: str, day: date) -> dict[str, Json]:
-        key = key_of(table)
-        found = [
-            row["row"] for row in self._db.fetch(query, table_name=table, account_id=account_id, business_date=day)
-        ]
-        return {"/".join(str(row[column]) for column in key): row for row in found}
+        scope = {"table_name": table, "account_id": account_id, "business_date": day}
+        found = [row["row"] for row in self._db.fetch("sealed_rows", **scope)]
+        return {"/".join(str(row[column]) for column in key_of(table)): row for row in found}
 
     def brokers(self, accounts: Sequence[str]) -> dict[str, Broker]:
         """The broker of each account, of those that were loaded."""

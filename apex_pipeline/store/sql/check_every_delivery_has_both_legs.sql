@@ -7,13 +7,13 @@
 WITH ends AS (
     SELECT m.broker, m.account_id, coalesce(m.link_id, m.movement_uid) AS link, min(m.business_date) AS business_date,
            min(m.symbol) AS symbol, min(m.kind) AS kind, min(m.ordered_at) AS ordered_at,
-           array_agg(m.movement_uid ORDER BY m.movement_uid) AS uids, min(i.strike) AS strike,
-               max(i.strike) AS highest_strike,
+           array_agg(m.movement_uid ORDER BY m.movement_uid) AS uids,
+           min(i.strike) AS strike, max(i.strike) AS highest_strike,
            bool_and(coalesce(m.price, 0) <> 0) AS has_price, bool_or(u.asset_class = 'INDEX') AS on_index,
            -- NULL where a term of the contract is not known: then nothing is expected of the shares.
            CASE WHEN bool_and(i.option_right IS NOT NULL AND coalesce(m.multiplier, i.multiplier) IS NOT NULL)
-                THEN sum(m.qty * coalesce(m.multiplier,
-                    i.multiplier) * CASE i.option_right WHEN 'C' THEN -1 ELSE 1 END) END AS shares
+                THEN sum(m.qty * coalesce(m.multiplier, i.multiplier)
+                         * CASE i.option_right WHEN 'C' THEN -1 ELSE 1 END) END AS shares
     FROM position_movements m
     LEFT JOIN instruments i ON i.symbol = m.symbol
     LEFT JOIN instruments u ON u.symbol = i.underlying
@@ -55,7 +55,7 @@ WITH ends AS (
     -- what the funds tell of shares that we lack
     SELECT e.account_id, e.link, min(l.broker_transaction_id) AS transaction_id, min(l.business_date) AS on_date,
            min(u.symbol) AS symbol, min(u.ib_conid) AS conid, min(l.currency) AS currency,
-               min(l.settle_date) AS settle_date
+           min(l.settle_date) AS settle_date
     FROM ends e
     JOIN instruments o ON o.symbol = e.symbol
     JOIN instruments u ON u.symbol = o.underlying

@@ -40,8 +40,7 @@ WHERE abs(told - ours) > 1e-8
 UNION ALL
 SELECT broker, account_id, stop_uid, business_date, NULL, NULL, 'ERROR', 'CORP_ACTION',
        jsonb_build_object('symbol', symbol, 'instrument_id', instrument_id, 'reason_code', reason_code,
-           'reason', reason,
-                          'rows', jsonb_build_array(stop_uid))
+                          'reason', reason, 'rows', jsonb_build_array(stop_uid))
 FROM ledger_stops
 WHERE business_date BETWEEN %(from_date)s AND %(to_date)s
 ORDER BY 3

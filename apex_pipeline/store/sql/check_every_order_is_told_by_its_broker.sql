@@ -47,10 +47,10 @@ SELECT o.broker, o.account_id, o.order_uid, o.trade_date, 1, 0, 'WARN', 'REFEREN
 FROM orders_norm o
 LEFT JOIN LATERAL (
     SELECT jsonb_build_array(
-               jsonb_build_object('do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid',
-                   min(t.trade_uid)),
-                                  'row', jsonb_build_object('order_uid', min(lacking.order_uid), 'trade_date',
-                                      o.trade_date)),
+               jsonb_build_object('do', 'update', 'table', 'trades_norm',
+                                  'key', jsonb_build_object('trade_uid', min(t.trade_uid)),
+                                  'row', jsonb_build_object('order_uid', min(lacking.order_uid),
+                                                            'trade_date', o.trade_date)),
                jsonb_build_object('do', 'delete', 'table', 'orders_norm',
                                   'key', jsonb_build_object('order_uid', o.order_uid))) AS rows
     FROM trades_norm t

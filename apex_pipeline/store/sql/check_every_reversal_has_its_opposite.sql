@@ -7,7 +7,7 @@
 -- Our amount of every booking is that of its record, and its line of funds does not have the other sign.
 WITH booked AS MATERIALIZED (
     SELECT m.cash_uid, m.account_id, m.broker_cash_id AS record_key, m.booked_on, m.amount, m.currency, m.symbol,
-           m.description, lower(regexp_replace(btrim(m.broker_kind), '\s+', ' ', 'g')) AS type, m.broker_kind,
+           m.description, lower(regexp_replace(btrim(m.broker_kind), '\s+', ' ', 'g')) AS type, m.broker_kind, m.kind,
            CASE WHEN btrim(r.payload ->> 'amount') ~ '^[-+]?\d+\.?\d*$'
                 THEN btrim(r.payload ->> 'amount')::numeric END AS told,
            nullif(nullif(btrim(r.payload ->> 'actionID'), ''), '0') AS action_id,
@@ -17,7 +17,7 @@ WITH booked AS MATERIALIZED (
                 m.event_date::text, m.settle_date::text]) AS day
             WHERE day ~ '^\d{4}-\d\d-\d\d') AS dated
     FROM cash_movements m
-    JOIN cash_raw_ib r ON r.account_id = m.account_id AND r.record_key = m.broker_cash_id
+    LEFT JOIN cash_raw_ib r ON r.account_id = m.account_id AND r.record_key = m.broker_cash_id
     WHERE m.broker = 'IB' AND m.source = 'FLEX'
 ), named AS (
     SELECT b.*, coalesce(action_id, contract) AS about,
@@ -83,10 +83,12 @@ WITH booked AS MATERIALIZED (
                   OR (length(o.record_key), o.record_key) < (length(n.record_key), n.record_key)))
     ) AS other ON true
     LEFT JOIN LATERAL (
-        -- one of the two may lack the actionID
+        -- one of the two may lack the actionID; one that only a line of funds tells lacks its type and conid as well
         SELECT o.cash_uid FROM named o
-        WHERE n.takes_back AND o.account_id = n.account_id AND o.currency = n.currency AND o.type = n.type
-          AND o.contract = n.contract AND n.contract <> '' AND (o.action_id IS NULL) <> (n.action_id IS NULL)
+        WHERE n.takes_back AND o.account_id = n.account_id AND o.currency = n.currency
+          AND (o.type = n.type OR o.kind = n.kind AND (o.type IS NULL OR n.type IS NULL))
+          AND (o.contract = n.contract AND n.contract <> '' OR o.symbol = n.symbol)
+          AND (o.action_id IS NULL) <> (n.action_id IS NULL)
           AND o.amount = -n.amount AND o.booked_on <= n.booked_on
         LIMIT 1
     ) AS loose ON true

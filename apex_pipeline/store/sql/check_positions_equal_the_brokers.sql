@@ -226,27 +226,26 @@ WITH appeared AS (
     -- not at all (where another quantity has the same cost, or one side of an exchange stands alone) would set the
     -- difference right.
     SELECT e.account_id, e.instrument, e.n, jsonb_build_array(CASE
-               WHEN lone.uid IS NOT NULL THEN jsonb_build_object('do', 'insert', 'table', 'corporate_actions', 'row',
-                   jsonb_build_object(
-                   'action_uid', lone.uid || '~', 'broker', e.broker, 'account_id', e.account_id,
-                   'business_date', lone.business_date, 'broker_action_id', lone.broker_action_id,
-                   'broker_kind', lone.broker_kind, 'kind', lone.kind, 'symbol', e.symbol, 'underlying', e.underlying,
-                   'asset_class', e.asset_class, 'qty', trim_scale(e.lacking)::text, 'currency', e.currency,
-                   'happened_at', lone.happened_at, 'description', lone.description, 'instrument_id', e.instrument_id,
-                       'source', lone.source))
-               WHEN a.uids IS NULL THEN jsonb_build_object('do', 'insert', 'table', 'corporate_actions', 'row',
-                   jsonb_build_object(
-                   'action_uid', concat_ws('_', 'PERSON', e.broker, e.account_id, e.instrument_id, e.business_date),
-                   'broker', e.broker, 'account_id', e.account_id, 'business_date', e.business_date, 'broker_kind',
-                       'FS', 'kind', 'SPLIT',
-                   'symbol', e.symbol, 'underlying', e.underlying, 'asset_class', e.asset_class,
-                   'qty', trim_scale(e.lacking)::text, 'currency', e.currency, 'instrument_id', e.instrument_id,
-                   'source', 'PERSON'))
-               WHEN a.surplus IS NOT NULL THEN jsonb_build_object('do', 'delete', 'table', a.names[1], 'key',
-                   jsonb_build_object(
-                   a.keys[1], a.surplus, 'business_date', a.days[1]))
-               ELSE jsonb_build_object('do', 'update', 'table', a.names[1], 'key', jsonb_build_object(a.keys[1],
-                   a.uids[1]),
+               WHEN lone.uid IS NOT NULL THEN jsonb_build_object(
+                   'do', 'insert', 'table', 'corporate_actions', 'row', jsonb_build_object(
+                       'action_uid', lone.uid || '~', 'broker', e.broker, 'account_id', e.account_id,
+                       'business_date', lone.business_date, 'broker_action_id', lone.broker_action_id,
+                       'broker_kind', lone.broker_kind, 'kind', lone.kind, 'symbol', e.symbol,
+                       'underlying', e.underlying, 'asset_class', e.asset_class,
+                       'qty', trim_scale(e.lacking)::text, 'currency', e.currency, 'happened_at', lone.happened_at,
+                       'description', lone.description, 'instrument_id', e.instrument_id, 'source', lone.source))
+               WHEN a.uids IS NULL THEN jsonb_build_object(
+                   'do', 'insert', 'table', 'corporate_actions', 'row', jsonb_build_object(
+                       'action_uid', concat_ws('_', 'PERSON', e.broker, e.account_id, e.instrument_id, e.business_date),
+                       'broker', e.broker, 'account_id', e.account_id, 'business_date', e.business_date,
+                       'broker_kind', 'FS', 'kind', 'SPLIT', 'symbol', e.symbol, 'underlying', e.underlying,
+                       'asset_class', e.asset_class, 'qty', trim_scale(e.lacking)::text, 'currency', e.currency,
+                       'instrument_id', e.instrument_id, 'source', 'PERSON'))
+               WHEN a.surplus IS NOT NULL THEN jsonb_build_object(
+                   'do', 'delete', 'table', a.names[1],
+                   'key', jsonb_build_object(a.keys[1], a.surplus, 'business_date', a.days[1]))
+               ELSE jsonb_build_object(
+                   'do', 'update', 'table', a.names[1], 'key', jsonb_build_object(a.keys[1], a.uids[1]),
                    'row', jsonb_build_object('business_date', a.days[1], 'qty', trim_scale(a.qty + e.lacking)::text))
            END) AS rows
     FROM explained e CROSS JOIN LATERAL (
@@ -254,26 +253,26 @@ WITH appeared AS (
                sum(qty) AS qty, max(uid) FILTER (WHERE qty = -e.lacking) AS surplus, count(*) AS rows
         FROM (
             SELECT c.action_uid AS uid, 'corporate_actions' AS name, 'action_uid' AS key, c.business_date AS on_date,
-                c.qty
+                   c.qty
             FROM corporate_actions c
-            WHERE c.broker = e.broker AND c.account_id = e.account_id AND coalesce(c.instrument_id,
-                c.symbol) = e.instrument_id
+            WHERE c.broker = e.broker AND c.account_id = e.account_id
+              AND coalesce(c.instrument_id, c.symbol) = e.instrument_id
               AND c.qty <> 0 AND c.business_date > e.before_date AND c.business_date <= e.business_date
             UNION ALL
             SELECT t.transfer_uid, 'transfers', 'transfer_uid', t.business_date, t.qty FROM transfers t
-            WHERE t.broker = e.broker AND t.account_id = e.account_id AND coalesce(t.instrument_id,
-                t.symbol) = e.instrument_id
+            WHERE t.broker = e.broker AND t.account_id = e.account_id
+              AND coalesce(t.instrument_id, t.symbol) = e.instrument_id
               AND t.qty <> 0 AND t.business_date > e.before_date AND t.business_date <= e.business_date
         ) AS acts
     ) AS a
     LEFT JOIN LATERAL (
         SELECT min(c.action_uid) AS uid, min(c.business_date) AS business_date,
-            min(c.broker_action_id) AS broker_action_id,
-               min(c.broker_kind) AS broker_kind, min(c.happened_at) AS happened_at, min(c.source) AS source,
-               min(c.description) AS description, min(c.kind) AS kind
+               min(c.broker_action_id) AS broker_action_id, min(c.broker_kind) AS broker_kind,
+               min(c.happened_at) AS happened_at, min(c.source) AS source, min(c.description) AS description,
+               min(c.kind) AS kind
         FROM corporate_actions c
-        WHERE c.broker = e.broker AND c.account_id = e.account_id AND c.qty > 0 AND c.broker_kind IN ('IC', 'RS', 'TC',
-            'CC')
+        WHERE c.broker = e.broker AND c.account_id = e.account_id AND c.qty > 0
+          AND c.broker_kind IN ('IC', 'RS', 'TC', 'CC')
           AND c.business_date > e.before_date AND c.business_date <= e.business_date
           AND coalesce(c.proceeds, 0) = 0
           AND NOT EXISTS (SELECT FROM corporate_actions o

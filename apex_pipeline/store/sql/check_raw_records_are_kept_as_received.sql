@@ -15,9 +15,8 @@ WITH present AS MATERIALIZED (
     WHERE (coalesce(s.rows, 0), coalesce(s.digest, 0)) <> (coalesce(p.rows, 0), coalesce(p.digest, 0))
 )
 SELECT upper(substring(b.table_name FROM '[a-z]+$')) AS broker, b.account_id,
-    b.table_name || ' ' || b.account_id AS subject,
-       b.business_date, b.expected::numeric AS expected, b.actual::numeric AS actual, 'ERROR' AS severity,
-           'PIPELINE' AS cause,
+       b.table_name || ' ' || b.account_id AS subject, b.business_date, b.expected::numeric AS expected,
+       b.actual::numeric AS actual, 'ERROR' AS severity, 'PIPELINE' AS cause,
        jsonb_build_object(
            'table', b.table_name, 'records_sealed', b.expected, 'records_present', b.actual,
            'changed', changed.told, 'written_last', written.told,

@@ -51,8 +51,9 @@ WITH trades AS (
                     AND r.realized_pnl_base IS NOT NULL) AS in_proof
     FROM realized_pnl r
     JOIN trades_norm t ON t.trade_uid = r.close_trade_uid
-    CROSS JOIN LATERAL (VALUES (coalesce(t.report_date, t.trade_date), true), (t.trade_date,
-        false)) AS moment (on_date, is_report)
+    CROSS JOIN LATERAL (
+        VALUES (coalesce(t.report_date, t.trade_date), true), (t.trade_date, false)
+    ) AS moment (on_date, is_report)
     WHERE t.broker = 'IB' AND t.source = 'FLEX'
       AND t.trade_date BETWEEN (SELECT min(from_date) - 7 FROM summed) AND (SELECT max(to_date) FROM summed)
     GROUP BY 1, 2, 3, 4

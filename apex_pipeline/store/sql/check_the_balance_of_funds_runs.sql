@@ -97,11 +97,12 @@ WITH loose AS (
     -- Transactions that we have no trade and no booking of: their own line tells quantity and price, or what was
     -- booked. The commission may be there, with the uid of its trade.
     SELECT d.account_id, d.currency, d.on_date, d.transaction_id, l.line_uid, l.amount, l.activity_code, l.settle_date,
-           l.symbol, l.description, i.underlying, i.asset_class, r.payload ->> 'conid' AS conid, number.qty,
-               number.price,
-           coalesce(number.multiplier, i.multiplier) AS multiplier, number.commission, number.tax, o.order_uid,
+           l.symbol, l.description, i.underlying, i.asset_class, r.payload ->> 'conid' AS conid,
+           number.qty, number.price, coalesce(number.multiplier, i.multiplier) AS multiplier, number.commission,
+           number.tax, o.order_uid, d.entries IS NULL AS is_unpaid,
            coalesce(fee.trade_uid, 'IB_' || d.account_id || '_T' || d.transaction_id) AS trade_uid,
-               d.entries IS NULL AS is_unpaid,
+           l.activity_code IN ('BUY', 'SELL') AND number.qty <> 0 AND number.price IS NOT NULL
+               AND i.asset_class IS NOT NULL AND coalesce(number.multiplier, i.multiplier) IS NOT NULL AS is_trade,
            -- the moment of an opening is that of the lot that it opened
            coalesce((SELECT min(w.opened_at) FROM broker_lots w
                      WHERE w.account_id = d.account_id AND w.open_trade_id = d.transaction_id
@@ -123,7 +124,7 @@ WITH loose AS (
                max(told.value) FILTER (WHERE told.name = 'tradeTax') AS tax
         FROM (
             SELECT field.key AS name, replace(field.value, ',', '')::numeric AS value
-                FROM jsonb_each_text(r.payload) AS field
+            FROM jsonb_each_text(r.payload) AS field
             WHERE field.key IN ('tradeQuantity', 'tradePrice', 'multiplier', 'tradeCommission', 'tradeTax')
               AND field.value ~ '^-?[0-9][0-9,]*([.][0-9]+)?$'
         ) AS told
@@ -140,6 +141,16 @@ WITH loose AS (
         SELECT FROM trades_norm t WHERE t.broker = 'IB' AND t.account_id = d.account_id
             AND t.broker_trade_id = d.transaction_id))
       AND NOT EXISTS (SELECT FROM cash_movements m WHERE m.cash_uid = 'IB_' || d.account_id || '_C' || d.transaction_id)
+), taken_back AS (
+    -- A line without a quantity that returns the money of one earlier trade is the cancel of it.
+    SELECT k.account_id, k.currency, k.on_date, k.transaction_id, min(t.trade_uid) AS trade_uid
+    FROM lacking k
+    JOIN trades_norm t ON t.broker = 'IB' AND t.account_id = k.account_id AND t.symbol = k.symbol
+        AND t.currency = k.currency AND t.trade_date BETWEEN k.on_date - 31 AND k.on_date
+        AND t.effective AND t.kind = 'TRADE' AND t.source = 'FLEX'
+    JOIN broker_trade_figures f ON f.trade_uid = t.trade_uid AND abs(f.proceeds + k.amount) <= 0.005
+    WHERE k.activity_code IN ('BUY', 'SELL') AND coalesce(k.qty, 0) = 0
+    GROUP BY 1, 2, 3, 4 HAVING count(*) = 1
 ), ours_only AS (
     -- What we entered of a transaction that no line tells, or that a line tells with another amount.
     SELECT DISTINCT d.account_id, d.currency, d.on_date, d.transaction_id, d.theirs, d.ours, c.trade_uid, c.cash_uid,
@@ -155,16 +166,19 @@ WITH loose AS (
                        AND l.level = 'Currency' AND l.from_date IS NULL AND l.broker_transaction_id = o.transaction_id
     WHERE o.theirs = 0 AND o.cash_uid IS NOT NULL
 ), proposed AS (
-    SELECT o.account_id, o.currency, o.on_date, jsonb_build_object(
-               'do', 'delete', 'table', 'fees_norm', 'key', jsonb_build_object('fee_uid', f.fee_uid)) AS change,
-                   NULL AS transaction_id
+    SELECT o.account_id, o.currency, o.on_date,
+           jsonb_build_object('do', 'delete', 'table', 'fees_norm',
+                              'key', jsonb_build_object('fee_uid', f.fee_uid)) AS change,
+           NULL AS transaction_id
     FROM ours_only o JOIN fees_norm f USING (trade_uid)
     WHERE o.theirs = 0
     UNION ALL
-    SELECT o.account_id, o.currency, o.on_date, jsonb_build_object('do', 'delete') || CASE WHEN o.trade_uid IS NOT NULL
-               THEN jsonb_build_object('table', 'trades_norm', 'key', jsonb_build_object('trade_uid', o.trade_uid))
-               ELSE jsonb_build_object('table', 'cash_movements', 'key', jsonb_build_object('cash_uid',
-                   o.cash_uid)) END,
+    SELECT o.account_id, o.currency, o.on_date,
+           CASE WHEN o.trade_uid IS NOT NULL
+                THEN jsonb_build_object('do', 'delete', 'table', 'trades_norm',
+                                        'key', jsonb_build_object('trade_uid', o.trade_uid))
+                ELSE jsonb_build_object('do', 'delete', 'table', 'cash_movements',
+                                        'key', jsonb_build_object('cash_uid', o.cash_uid)) END,
            o.transaction_id
     FROM ours_only o WHERE o.theirs = 0 AND NOT EXISTS (SELECT FROM elsewhere e WHERE e.cash_uid = o.cash_uid)
     UNION ALL
@@ -181,8 +195,8 @@ WITH loose AS (
     UNION ALL
     SELECT d.account_id, d.currency, d.on_date, jsonb_build_object(
                'do', 'update', 'table', 'corporate_actions', 'key', jsonb_build_object('action_uid', min(a.action_uid)),
-               'row', jsonb_build_object('business_date', min(a.business_date), 'proceeds', d.theirs::text, 'amount',
-                   (-d.theirs)::text)),
+               'row', jsonb_build_object('business_date', min(a.business_date), 'proceeds', d.theirs::text,
+                                         'amount', (-d.theirs)::text)),
            d.transaction_id
     FROM differing d JOIN corporate_actions a ON a.account_id = d.account_id
         AND a.broker_transaction_id = d.transaction_id
@@ -211,41 +225,59 @@ WITH loose AS (
     JOIN broker_trade_figures f USING (trade_uid)
     JOIN trades_norm t USING (trade_uid)
     UNION ALL
-    SELECT account_id, currency, on_date, jsonb_build_object('do', 'insert', 'table', 'trades_norm', 'row',
-        jsonb_strip_nulls(jsonb_build_object(
-               'trade_uid', trade_uid, 'order_uid', order_uid, 'broker', 'IB', 'account_id', account_id,
-                   'broker_trade_id', transaction_id,
-               'market', split_part(symbol, '.', 1), 'symbol', symbol, 'underlying', underlying, 'asset_class',
-                   asset_class, 'kind', 'TRADE', 'effective', true,
-               'side', CASE WHEN qty > 0 THEN 'BUY' ELSE 'SELL' END, 'qty', abs(qty)::text, 'price', price::text,
-               'multiplier', multiplier::text, 'amount', (abs(qty) * price * multiplier)::text, 'currency', currency,
-               'executed_at', coalesce(to_jsonb(opened_at) #>> '{}', on_date || 'T20:00:00Z'), 'trade_date', on_date,
-                   'report_date', on_date, 'settle_date', settle_date,
-               'instrument_id', conid, 'source', 'FLEX'))) AS change, transaction_id
-    FROM lacking WHERE activity_code IN ('BUY', 'SELL') AND qty <> 0 AND asset_class IS NOT NULL
-        AND multiplier IS NOT NULL AND price IS NOT NULL
-    UNION ALL
-    SELECT account_id, currency, on_date, jsonb_build_object('do', 'insert', 'table', 'fees_norm', 'row',
-        jsonb_strip_nulls(jsonb_build_object(
-               'fee_uid', concat_ws('_', 'IB', account_id, transaction_id, part.kind), 'order_uid', order_uid,
-               'trade_uid', CASE part.kind WHEN 'COMMISSION' THEN trade_uid END, 'broker', 'IB', 'account_id',
-                   account_id,
-               'fee_type', part.kind, 'broker_fee_name', part.name, 'amount', (-part.amount)::text, 'currency',
-                   currency,
-               'charged_on', on_date))), NULL
-    FROM lacking CROSS JOIN LATERAL (VALUES ('COMMISSION', 'ibCommission', commission), ('TAX', 'taxes',
-        tax)) AS part (kind, name, amount)
-    WHERE activity_code IN ('BUY', 'SELL') AND qty <> 0 AND asset_class IS NOT NULL AND multiplier IS NOT NULL
-        AND price IS NOT NULL AND part.amount <> 0
-      AND is_unpaid
-    UNION ALL
-    SELECT account_id, currency, on_date, jsonb_build_object('do', 'insert', 'table', 'cash_movements', 'row',
-        jsonb_strip_nulls(jsonb_build_object(
-               'cash_uid', 'IB_' || account_id || '_C' || transaction_id, 'broker', 'IB', 'account_id', account_id,
-               'broker_cash_id', transaction_id, 'kind', booking.kind, 'symbol', symbol, 'amount', amount::text,
+    SELECT account_id, currency, on_date, jsonb_build_object(
+               'do', 'insert', 'table', 'trades_norm', 'row', jsonb_strip_nulls(jsonb_build_object(
+                   'trade_uid', trade_uid, 'order_uid', order_uid, 'broker', 'IB', 'account_id', account_id,
+                   'broker_trade_id', transaction_id, 'market', split_part(symbol, '.', 1), 'symbol', symbol,
+                   'underlying', underlying, 'asset_class', asset_class, 'kind', 'TRADE', 'effective', true,
+                   'side', CASE WHEN qty > 0 THEN 'BUY' ELSE 'SELL' END, 'qty', abs(qty)::text, 'price', price::text,
+                   'multiplier', multiplier::text, 'amount', (abs(qty) * price * multiplier)::text,
                    'currency', currency,
-               'booked_on', on_date, 'settle_date', settle_date, 'description', description, 'source', 'FLEX'))),
-                   transaction_id
+                   'executed_at', coalesce(to_jsonb(opened_at) #>> '{}', on_date || 'T20:00:00Z'),
+                   'trade_date', on_date, 'report_date', on_date, 'settle_date', settle_date,
+                   'instrument_id', conid, 'source', 'FLEX'))),
+           transaction_id
+    FROM lacking WHERE is_trade
+    UNION ALL
+    SELECT account_id, currency, on_date, jsonb_build_object(
+               'do', 'insert', 'table', 'fees_norm', 'row', jsonb_strip_nulls(jsonb_build_object(
+                   'fee_uid', concat_ws('_', 'IB', account_id, transaction_id, part.kind), 'order_uid', order_uid,
+                   'trade_uid', CASE part.kind WHEN 'COMMISSION' THEN trade_uid END, 'broker', 'IB',
+                   'account_id', account_id, 'fee_type', part.kind, 'broker_fee_name', part.name,
+                   'amount', (-part.amount)::text, 'currency', currency, 'charged_on', on_date))),
+           NULL
+    FROM lacking
+    CROSS JOIN LATERAL (
+        VALUES ('COMMISSION', 'ibCommission', commission), ('TAX', 'taxes', tax)
+    ) AS part (kind, name, amount)
+    WHERE is_trade AND part.amount <> 0 AND is_unpaid
+    UNION ALL
+    SELECT b.account_id, b.currency, b.on_date, jsonb_build_object(
+               'do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid', b.trade_uid),
+               'row', jsonb_build_object('trade_date', t.trade_date, 'effective', false)),
+           NULL
+    FROM taken_back b JOIN trades_norm t USING (trade_uid)
+    UNION ALL
+    SELECT b.account_id, b.currency, b.on_date, jsonb_build_object(
+               'do', 'insert', 'table', 'trades_norm', 'row', jsonb_strip_nulls(jsonb_build_object(
+                   'trade_uid', concat('IB_', b.account_id, '_T', b.transaction_id), 'broker', 'IB',
+                   'account_id', b.account_id, 'broker_trade_id', b.transaction_id, 'market', t.market,
+                   'symbol', t.symbol, 'underlying', t.underlying, 'asset_class', t.asset_class, 'kind', 'CANCEL',
+                   'effective', false, 'side', CASE t.side WHEN 'BUY' THEN 'SELL' ELSE 'BUY' END,
+                   'qty', t.qty::text, 'price', t.price::text, 'multiplier', t.multiplier::text,
+                   'amount', t.amount::text, 'currency', t.currency, 'executed_at', b.on_date || 'T20:00:00Z',
+                   'trade_date', b.on_date, 'report_date', b.on_date, 'instrument_id', t.instrument_id,
+                   'source', 'FLEX'))),
+           b.transaction_id
+    FROM taken_back b JOIN trades_norm t USING (trade_uid)
+    UNION ALL
+    SELECT account_id, currency, on_date, jsonb_build_object(
+               'do', 'insert', 'table', 'cash_movements', 'row', jsonb_strip_nulls(jsonb_build_object(
+                   'cash_uid', 'IB_' || account_id || '_C' || transaction_id, 'broker', 'IB',
+                   'account_id', account_id, 'broker_cash_id', transaction_id, 'kind', booking.kind,
+                   'symbol', symbol, 'amount', amount::text, 'currency', currency, 'booked_on', on_date,
+                   'settle_date', settle_date, 'description', description, 'source', 'FLEX'))),
+           transaction_id
     FROM lacking
     JOIN (VALUES ('DIV', 'DIVIDEND'), ('PIL', 'DIVIDEND'), ('FRTAX', 'TAX'), ('CINT', 'INTEREST'), ('DINT', 'INTEREST'),
                  ('INTR', 'INTEREST'), ('INTP', 'INTEREST'), ('DEP', 'DEPOSIT'), ('WITH', 'WITHDRAWAL'), ('OFEE', 'FEE')

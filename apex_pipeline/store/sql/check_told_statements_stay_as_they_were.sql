@@ -66,12 +66,12 @@ WITH compared (table_name, place, field, kind) AS (
                                 AND v.before -> '_dates' IS NOT DISTINCT FROM v.after -> '_dates')
               ELSE upper(word.before) <> upper(word.after) END
 ), changed AS (
-    SELECT DISTINCT ON (v.table_name, v.account_id, v.record_key) v.*, d.changes, d.only_adds, d.field, d.expected,
-        d.actual
+    SELECT DISTINCT ON (v.table_name, v.account_id, v.record_key)
+           v.*, d.changes, d.only_adds, d.field, d.expected, d.actual
     FROM versions v
     JOIN (SELECT version_id, bool_and(adds) AS only_adds,
-                 jsonb_agg(jsonb_build_object('field', field, 'told', before, 'later',
-                     after) ORDER BY place) AS changes,
+                 jsonb_agg(jsonb_build_object('field', field, 'told', before, 'later', after)
+                           ORDER BY place) AS changes,
                  (array_agg(field ORDER BY place) FILTER (WHERE kind = 'n'))[1] AS field,
                  (array_agg(number_before ORDER BY place) FILTER (WHERE kind = 'n'))[1] AS expected,
                  (array_agg(number_after ORDER BY place) FILTER (WHERE kind = 'n'))[1] AS actual
@@ -127,13 +127,13 @@ WITH compared (table_name, place, field, kind) AS (
           AND u.business_date BETWEEN s.first_day AND s.last_day
           AND CASE u.table_name WHEN 'trades_raw_ib' THEN s.tells_trades ELSE s.tells_cash END
           AND (EXISTS (SELECT FROM names n WHERE n.account_id = u.told_as)
-               OR s.query IN (SELECT t.query FROM statements t WHERE t.account_id = u.told_as
-                   AND t.load_id = u.load_id))
+               OR s.query IN (SELECT t.query FROM statements t
+                              WHERE t.account_id = u.told_as AND t.load_id = u.load_id))
           AND ((s.first_day <= l.from_date AND s.last_day >= l.to_date)
                OR (left(day.reported, 8) BETWEEN to_char(s.first_day, 'YYYYMMDD') AND to_char(s.last_day, 'YYYYMMDD')
                    AND (u.table_name = 'cash_raw_ib'
-                        OR left(day.traded, 8) BETWEEN to_char(s.first_day, 'YYYYMMDD') AND to_char(s.last_day,
-                            'YYYYMMDD'))))
+                        OR left(day.traded, 8) BETWEEN to_char(s.first_day, 'YYYYMMDD')
+                                                   AND to_char(s.last_day, 'YYYYMMDD'))))
         ORDER BY s.generated_at DESC, s.first_day LIMIT 1
     ) AS s
     WHERE EXISTS (SELECT FROM load_coverage c
@@ -166,10 +166,9 @@ SELECT 'IB' AS broker, f.account_id, f.table_name || '/' || f.account_id || '/' 
        CASE WHEN f.field IN ('amount', 'proceeds', 'tradeMoney', 'netCash', 'ibCommission', 'taxes')
             THEN f.payload ->> 'currency' END AS currency,
        jsonb_strip_nulls(jsonb_build_object(
-           'what', f.what, 'symbol', coalesce(ours.symbol, nullif(f.payload ->> 'symbol', '')), 'description',
-               nullif(f.payload ->> 'description', ''),
-           'buy_sell', f.payload ->> 'buySell', 'quantity', f.payload ->> 'quantity', 'price',
-               f.payload ->> 'tradePrice',
+           'what', f.what, 'symbol', coalesce(ours.symbol, nullif(f.payload ->> 'symbol', '')),
+           'description', nullif(f.payload ->> 'description', ''), 'buy_sell', f.payload ->> 'buySell',
+           'quantity', f.payload ->> 'quantity', 'price', f.payload ->> 'tradePrice',
            'type', f.payload ->> 'type', 'amount', f.payload ->> 'amount', 'currency', f.payload ->> 'currency',
            'told_at', f.told_at, 'retold_at', f.retold_at,
            -- the newest word of the broker is that there is no such row; else its first word is tried, because what
@@ -205,8 +204,8 @@ CROSS JOIN LATERAL (
     CROSS JOIN LATERAL (SELECT replace(c.told, ',', '') AS number, replace(c.later, ',', '') AS later_number) AS plain
     CROSS JOIN LATERAL (
         SELECT jsonb_agg(made.row) AS rows FROM (
-            SELECT jsonb_build_object('do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid',
-                t.trade_uid),
+            SELECT jsonb_build_object(
+                       'do', 'update', 'table', 'trades_norm', 'key', jsonb_build_object('trade_uid', t.trade_uid),
                        'row', CASE c.field
                            WHEN 'tradePrice' THEN jsonb_build_object(
                                'trade_date', t.trade_date, 'price', number,
@@ -214,36 +213,38 @@ CROSS JOIN LATERAL (
                            WHEN 'quantity' THEN jsonb_build_object(
                                'trade_date', t.trade_date, 'qty', trim_scale(abs(number::numeric))::text,
                                'amount', trim_scale(abs(number::numeric) * t.price * t.multiplier)::text)
-                           WHEN 'settleDateTarget' THEN jsonb_build_object('trade_date', t.trade_date, 'settle_date',
-                               day.told)
+                           WHEN 'settleDateTarget' THEN jsonb_build_object(
+                               'trade_date', t.trade_date, 'settle_date', day.told)
                            ELSE jsonb_build_object('trade_date', day.told) END) AS row
             FROM trades_norm t CROSS JOIN (SELECT to_date(left(replace(c.told, '-', ''), 8), 'YYYYMMDD') AS told
                                            WHERE c.field IN ('tradeDate', 'settleDateTarget')
                                              AND replace(c.told, '-', '') ~ '^20[0-9]{6}'
                                            UNION ALL SELECT NULL WHERE c.field IN ('tradePrice', 'quantity')) AS day
-            WHERE f.table_name = 'trades_raw_ib' AND (t.broker, t.account_id, t.broker_trade_id) = ('IB', f.account_id,
-                f.record_key)
+            WHERE f.table_name = 'trades_raw_ib'
+              AND (t.broker, t.account_id, t.broker_trade_id) = ('IB', f.account_id, f.record_key)
               AND (day.told IS NOT NULL OR number ~ '^-?[0-9]+([.][0-9]+)?$')
             UNION ALL
-            SELECT jsonb_build_object('do', 'update', 'table', 'fees_norm', 'key', jsonb_build_object('fee_uid',
-                e.fee_uid),
-                       'row', jsonb_build_object('charged_on', e.charged_on, 'amount',
-                                                   trim_scale(e.amount + later_number::numeric - number::numeric)::text))
+            SELECT jsonb_build_object(
+                       'do', 'update', 'table', 'fees_norm', 'key', jsonb_build_object('fee_uid', e.fee_uid),
+                       'row', jsonb_build_object(
+                           'charged_on', e.charged_on,
+                           'amount', trim_scale(e.amount + later_number::numeric - number::numeric)::text))
             FROM fees_norm e
             WHERE f.table_name = 'trades_raw_ib' AND c.field = 'ibCommission'
               AND number ~ '^-?[0-9]+([.][0-9]+)?$' AND later_number ~ '^-?[0-9]+([.][0-9]+)?$'
               AND e.fee_uid = concat_ws('_', 'IB', f.account_id, f.record_key, 'COMMISSION')
             UNION ALL
-            SELECT jsonb_build_object('do', 'update', 'table', 'broker_trade_figures',
+            SELECT jsonb_build_object(
+                       'do', 'update', 'table', 'broker_trade_figures',
                        'key', jsonb_build_object('trade_uid', g.trade_uid), 'row', jsonb_build_object(
                            CASE c.field WHEN 'proceeds' THEN 'proceeds' ELSE 'net_cash' END, number))
             FROM trades_norm t JOIN broker_trade_figures g USING (trade_uid)
             WHERE f.table_name = 'trades_raw_ib' AND c.field IN ('proceeds', 'netCash')
-                AND number ~ '^-?[0-9]+([.][0-9]+)?$'
+              AND number ~ '^-?[0-9]+([.][0-9]+)?$'
               AND (t.broker, t.account_id, t.broker_trade_id) = ('IB', f.account_id, f.record_key)
             UNION ALL
-            SELECT jsonb_build_object('do', 'update', 'table', 'cash_movements', 'key', jsonb_build_object('cash_uid',
-                m.cash_uid),
+            SELECT jsonb_build_object(
+                       'do', 'update', 'table', 'cash_movements', 'key', jsonb_build_object('cash_uid', m.cash_uid),
                        'row', jsonb_build_object('booked_on', m.booked_on, 'amount', number))
             FROM cash_movements m
             WHERE f.table_name = 'cash_raw_ib' AND c.field = 'amount' AND number ~ '^-?[0-9]+([.][0-9]+)?$'

@@ -30,10 +30,10 @@ CREATE TEMPORARY TABLE told ON COMMIT DROP AS
 SELECT s.broker, s.account_id, s.n, s.business_date,
        CASE s.broker WHEN 'IB' THEN p.broker_position_id ELSE p.symbol END AS instrument,
        max(p.symbol) AS symbol, sum(p.qty) AS qty, sum(p.average_cost * p.qty) AS units_cost,
-       sum(p.unrealized_pnl) AS gain,
-       sum(p.market_value) AS market_value, max(p.mark_price) AS mark, max(p.currency) AS currency,
-       greatest(max(scale(p.average_cost)), max(scale(p.mark_price)),
-           CASE s.broker WHEN 'IB' THEN 4 ELSE 3 END) AS places
+       sum(p.unrealized_pnl) AS gain, sum(p.market_value) AS market_value, max(p.mark_price) AS mark,
+       max(p.currency) AS currency,
+       greatest(max(scale(p.average_cost)), max(scale(p.mark_price)), CASE s.broker WHEN 'IB' THEN 4 ELSE 3 END)
+           AS places
 FROM snapshots s JOIN broker_positions p USING (business_date, broker, account_id)
 WHERE p.asset_class NOT IN ('FX', 'COMBO', 'BOND') AND p.source <> 'TWS'
 GROUP BY 1, 2, 3, 4, 5
