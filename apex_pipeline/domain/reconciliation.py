@@ -190,6 +190,7 @@ class BreakRule(StrEnum):
     DAYS_ARE_UNTOLD = "the_days_before_were_not_told"
     LEDGER_STOPPED = "the_ledger_of_the_instrument_stopped_before"
     SAME_RECORDS = "the_same_records_are_too_many"
+    RECORD_IS_GONE = "the_record_that_it_names_was_taken_away"
     SAME_FILLS = "the_same_fills_are_missing"
     SAME_POSITION = "the_same_position_is_off_by_as_much"
     SAME_TRANSACTIONS = "the_same_transactions_are_off_by_as_much"

@@ -6,6 +6,7 @@ amounts do not show is not claimed here; see `diagnosis` for what is proven by s
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from apex_pipeline.domain.checks import CheckName
@@ -36,6 +37,9 @@ _REALIZED = CheckName.REALIZED_PNL_EQUALS_THE_BROKERS
 _RULE = CheckName.EVERY_MOVEMENT_HAS_A_RULE
 _KEPT = CheckName.RAW_RECORDS_ARE_KEPT_AS_RECEIVED
 _NORMALIZED = CheckName.RAW_IS_NORMALIZED_PLUS_QUARANTINED
+_AHEAD = CheckName.NO_WATERMARK_IS_AHEAD_OF_ITS_DATA
+_RECORDS_OF = {"futu_orders": "orders_raw_futu", "futu_deals": "trades_raw_futu", "ib_flex": "trades_raw_ib"}
+"""The table with the records whose newest moment a watermark of this type of data is."""
 _OF_ORDERS = (
     CheckName.ORDER_FILLED_QUANTITY_IS_THE_SUM_OF_ITS_TRADES, CheckName.EVERY_ORDER_IS_TOLD_BY_ITS_BROKER,
     CheckName.EVERY_FILLED_ORDER_HAS_TRADES,
@@ -206,6 +210,23 @@ def same_records(one: Finding, found: Findings) -> Told:
     return ()
 
 
+def missing_record(one: Finding, found: Findings) -> Told:
+    """A watermark of a moment about which records were taken away; days of exchanges are not those of UTC."""
+    table = _RECORDS_OF.get(str(one.evidence.get("data_type"))) if one.check_name == _AHEAD.value else None
+    moment = one.evidence.get("last_record_at")
+    if not table or not moment:
+        return ()
+    day = datetime.fromisoformat(moment).date()
+    return _uids(
+        other
+        for other in found.of(one, _KEPT)
+        if other.evidence.get("table") == table
+        and other.business_date
+        and abs(other.business_date - day) <= timedelta(days=1)
+        and (other.delta or 0) < 0
+    )
+
+
 def same_gains(one: Finding, found: Findings) -> Told:
     """A contract whose realized gain is off by the sum of what its trades of these days are off by."""
     trades = set(one.evidence.get("trades", ())) if one.check_name == _REALIZED.value else set[str]()
@@ -229,6 +250,7 @@ _RULES: dict[BreakRule, Callable[[Finding, Findings], Told]] = {
     BreakRule.DAYS_ARE_UNTOLD: untold_days,
     BreakRule.LEDGER_STOPPED: stopped_ledger,
     BreakRule.SAME_RECORDS: same_records,
+    BreakRule.RECORD_IS_GONE: missing_record,
     BreakRule.SAME_FILLS: same_fills,
     BreakRule.SAME_POSITION: same_position,
     BreakRule.SAME_TRANSACTIONS: same_cash,

@@ -24,7 +24,7 @@ GAP, FILLED = (
 PARTS = CheckName.EVERY_POSITION_BELONGS_TO_STRATEGIES
 UNTOLD, NOT_ASKED = CheckName.STATEMENTS_COVER_EVERY_BUSINESS_DAY, CheckName.EVERY_DAY_WAS_ASKED_OF_FUTU
 KEPT, NORMALIZED = CheckName.RAW_RECORDS_ARE_KEPT_AS_RECEIVED, CheckName.RAW_IS_NORMALIZED_PLUS_QUARANTINED
-RULE = CheckName.EVERY_MOVEMENT_HAS_A_RULE
+RULE, AHEAD = CheckName.EVERY_MOVEMENT_HAS_A_RULE, CheckName.NO_WATERMARK_IS_AHEAD_OF_ITS_DATA
 
 
 def found(check: CheckName, expected: str | None, actual: str | None, subject: str = "s", **told: Any) -> Finding:
@@ -159,6 +159,18 @@ def test_records_without_a_row_are_those_that_no_load_wrote() -> None:
     assert rule_of(found(NORMALIZED, "6", "4", "y", kind="cash"), kept) is None
     assert rule_of(found(NORMALIZED, "6", "5", "y", kind="trades"), kept) is None
     assert rule_of(found(NORMALIZED, "6", "5", "y", kind="cash", day=TUESDAY), kept) is None
+
+
+def test_a_watermark_that_names_a_record_which_is_gone_follows_from_its_day() -> None:
+    def ahead(data_type: str = "ib_flex", moment: str = "2026-07-06T21:30:00+00:00") -> Finding:
+        return found(AHEAD, "0", "4", data_type=data_type, last_record_at=moment, day=FRIDAY)
+
+    gone = found(KEPT, "3", "2", "x", table="trades_raw_ib")
+    assert rule_of(ahead(), gone) is BreakRule.RECORD_IS_GONE
+    assert rule_of(ahead(moment="2026-07-07T02:00:00+00:00"), gone) is BreakRule.RECORD_IS_GONE
+    assert rule_of(ahead("futu_deals"), gone) is None
+    assert rule_of(ahead(moment="2026-07-08T02:00:00+00:00"), gone) is None
+    assert rule_of(ahead(), found(KEPT, "2", "3", "x", table="trades_raw_ib")) is None
 
 
 def hole(first: str, last: str, check: CheckName = UNTOLD) -> Finding:

@@ -138,6 +138,19 @@ def test_a_trade_that_no_record_makes_is_named_and_mending_removes_it(loaded: Wo
     assert query(loaded.db.url, "SELECT count(*) FROM trades_norm WHERE trade_uid LIKE %s", f"{uid}%") == [(1,)]
 
 
+@pytest.mark.parametrize("table", ["orders_raw_futu", "trades_raw_futu", "trades_raw_ib"])
+def test_the_newest_record_that_is_gone_or_on_another_day_is_told_once(loaded: World, table: str) -> None:
+    newest = sql.SQL("(SELECT ctid FROM {} ORDER BY business_date DESC, record_key DESC LIMIT 1)").format(
+        sql.Identifier(table)
+    )
+    moved = sql.SQL("UPDATE {} SET business_date = business_date - 40 WHERE ctid = {}")
+    assert beside(loaded, moved.format(sql.Identifier(table), newest)) == 1
+    assert {row[0] for row in reconciled(loaded)["OPEN"]} == {RAW.value}
+    gone = sql.SQL("DELETE FROM {} WHERE ctid = {}").format(sql.Identifier(table), newest)
+    assert beside(loaded, gone) == 1
+    assert {row[0] for row in reconciled(loaded)["OPEN"]} == {RAW.value}
+
+
 def test_bytes_that_are_not_what_was_received_are_told_of_their_days(loaded: World) -> None:
     ((document, first, last),) = query(
         loaded.db.url,

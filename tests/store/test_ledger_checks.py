@@ -338,6 +338,13 @@ def test_a_bridge_that_does_not_close_is_a_finding(db: Database, figures: dict[s
     assert (found.severity, found.expected, found.cause) == (Severity.ERROR, Decimal("10585.41"), None)
 
 
+@pytest.mark.parametrize("told", [{"mtm": "1100"}, {"mtm": "0", "realized": "1100"}])
+def test_a_bridge_is_off_by_what_its_one_form_of_gains_is_off(db: Database, told: dict[str, str]) -> None:
+    bridge(db, **told)
+    (found,) = findings(db, NAV, MONDAY)
+    assert found.delta == 600, "control: without any gain it would be nearer"
+
+
 def test_a_line_that_is_not_known_is_no_part_of_the_sum_but_is_told(db: Database) -> None:
     bridge(db, mtm="490", newLine="10")
     (found,) = findings(db, NAV, MONDAY)

@@ -36,8 +36,10 @@ WITH bridges AS (
 ), closed AS (
     SELECT b.*, s.unknown, s.unknown_lines, s.parts, ending.value AS ending,
            starting.value + s.parts + CASE
-               WHEN abs(starting.value + s.parts + s.gains - ending.value) < abs(starting.value + s.parts + s.mtm - ending.value)
-               THEN s.gains ELSE s.mtm END AS made
+               WHEN s.mtm = 0 THEN s.gains WHEN s.gains = 0 THEN s.mtm
+               -- of two ways that are told at once the one that closes
+               WHEN abs(starting.value + s.parts + s.gains - ending.value)
+                    < abs(starting.value + s.parts + s.mtm - ending.value) THEN s.gains ELSE s.mtm END AS made
     FROM bridges b JOIN sums s USING (figures_uid)
     CROSS JOIN LATERAL (SELECT (b.figures ->> 'startingValue')::numeric AS value) AS starting
     CROSS JOIN LATERAL (SELECT (b.figures ->> 'endingValue')::numeric AS value) AS ending

@@ -104,11 +104,14 @@ WITH coverage AS MATERIALIZED (
                -- a state has the moment at which it came, and one that came as it was before is not stored again
                WHEN m.last_record_at IS NOT NULL AND NOT (m.data_type IN ('futu_positions', 'futu_funds')
                     AND m.last_record_at <= m.finished_at + interval '1 second') AND NOT EXISTS (
-                   SELECT FROM stored r
-                   WHERE r.data_type = m.data_type AND r.at >= m.last_record_at - interval '1 second'
-                     AND r.business_date >= CASE WHEN m.data_type IN ('futu_positions', 'futu_funds') THEN '-infinity'
-                                                 ELSE (m.last_record_at AT TIME ZONE 'UTC')::date - 1 END
-                     AND (r.account_id = m.account_id OR (m.broker = 'IB' AND (
+                   -- on its own days first; that it stands on another one is not the watermark's fault
+                   SELECT FROM (VALUES ((m.last_record_at AT TIME ZONE 'UTC')::date - 1), ('-infinity')) AS day (since)
+                   CROSS JOIN LATERAL (
+                       SELECT * FROM stored r
+                       WHERE r.data_type = m.data_type AND r.business_date >= day.since
+                         AND r.at >= m.last_record_at - interval '1 second'
+                   ) AS r
+                   WHERE (r.account_id = m.account_id OR (m.broker = 'IB' AND (
                               -- a statement also tells of segments (U1234567F), that of a master account of other accounts
                               (left(r.account_id, -1) = m.account_id AND r.account_id ~ '[A-Za-z]$')
                               OR NOT EXISTS (SELECT FROM trades_raw_ib own WHERE own.account_id = m.account_id)))))
