@@ -209,6 +209,25 @@ def _order_missing(told: Answers, dice: Random, place: Place) -> Expected:
     return of_order("B03", order, causes=("REFERENCE_DATA",), days=days)
 
 
+@answers("trade that only the cash flow tells")
+def _only_cash(told: Answers, dice: Random, place: Place) -> Expected:
+    """Order, fills and fees are never told; the money was booked."""
+    order = an_order(place, dice, is_plain)
+    for fill in order.fills:
+        told.drop("deals", deal_key(order, fill))
+    told.drop("orders", order_key(order))
+    return Expected("D07", account=order.account_id, days=sorted({fill.trade_date for fill in order.fills}))
+
+
+@answers("currency of an order mislabelled")
+def _order_currency(told: Answers, dice: Random, place: Place) -> Expected:
+    """The currency of its fills and fees is that of the order, and how an option ended is in that of its opening."""
+    order = an_order(place, dice, is_plain)
+    told.change("orders", order_key(order), lambda row: setattr(row, "currency", {1: 2, 2: 1}[row.currency]))
+    days = sorted({fill.trade_date for fill in order.fills})
+    return Expected("B10", account=order.account_id, days=days, causes=("REFERENCE_DATA",), several=True)
+
+
 @answers("fees missing")
 def _fee_missing(told: Answers, dice: Random, place: Place) -> Expected:
     order = an_order(place, dice)

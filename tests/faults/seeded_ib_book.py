@@ -108,6 +108,28 @@ def _unrealized(told: Statements, dice: Random, place: Place) -> Expected:
     return of_position("D04", position)
 
 
+@statements("mark of a position off")
+def _mark(told: Statements, dice: Random, place: Place) -> Expected:
+    """Its value and its gain are right."""
+    position = a_position(told, dice)
+    put(position, markPrice=amount(position, "markPrice") * 2 + 1)
+    return of_position("D04", position, causes=("REFERENCE_DATA",))
+
+
+@statements("value of a position off")
+def _value(told: Statements, dice: Random, place: Place) -> Expected:
+    position = a_position(told, dice)
+    put(position, positionValue=amount(position, "positionValue") * Decimal("1.1"))
+    return of_position("D04", position, causes=("REFERENCE_DATA",))
+
+
+@statements("currency of a position mislabelled")
+def _position_currency(told: Statements, dice: Random, place: Place) -> Expected:
+    position = a_position(told, dice)
+    put(position, currency={"USD": "HKD", "HKD": "USD"}[position.get("currency", "")])
+    return of_position("D04", position, causes=("REFERENCE_DATA",))
+
+
 @statements("lot missing")
 def _lot_missing(told: Statements, dice: Random, place: Place) -> Expected:
     position = a_position(told, dice)

@@ -1,12 +1,13 @@
 """Faults of what Interactive Brokers tells of cash, and of the figures with which a statement proves itself."""
 
+from datetime import timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from tests.faults.seeded_fault import Expected, statements
-from tests.faults.seeded_flex import Statements, amount, put
+from tests.faults.seeded_flex import Statements, amount, put, written
 from tests.faults.seeded_ib_trades import an_execution, day_of, executions, of_trade
 from tests.faults.seeded_year import Place
 
@@ -76,6 +77,15 @@ def _booking_off(told: Statements, dice: Random, place: Place) -> Expected:
     row = a_booking(told, dice, DIVIDENDS, TAX, *INTEREST)
     put(row, amount=amount(row, "amount") + Decimal("3.21"))
     return of_booking("D06", row, Decimal("3.21"))
+
+
+@statements("booking on another day")
+def _booking_day(told: Statements, dice: Random, place: Place) -> Expected:
+    """The funds tell the right one."""
+    row = a_booking(told, dice, DIVIDENDS, TAX, *INTEREST)
+    before = day_of(row)
+    put(row, reportDate=written(before + timedelta(days=1)))
+    return of_booking("D06", row, days=[before, before + timedelta(days=1)])
 
 
 @statements("booking told twice under two ids")
@@ -185,6 +195,27 @@ def _cash_part(told: Statements, dice: Random, place: Place) -> Expected:
     row = told.one(dice, "CashReportCurrency", lambda one: bool(amount(one, "commissions")), levelOfDetail="Currency")
     put(row, commissions=amount(row, "commissions") - 6)
     return of_statement("D05", told, row)
+
+
+@statements("sum of the cash in the base currency off")
+def _cash_sum(told: Statements, dice: Random, place: Place) -> Expected:
+    row = told.one(dice, "CashReportCurrency", currency="BASE_SUMMARY")
+    put(row, endingCash=amount(row, "endingCash") + 25)
+    return of_statement("D05", told, row, Decimal(-25))
+
+
+@statements("currency of an equity mislabelled")
+def _equity_currency(told: Statements, dice: Random, place: Place) -> Expected:
+    row = told.one(dice, "EquitySummaryByReportDateInBase", currency="USD")
+    put(row, currency="HKD")
+    return of_statement("D09", told, row, causes=("REFERENCE_DATA",), row="HKD")
+
+
+@statements("currency of a change in value mislabelled")
+def _nav_currency(told: Statements, dice: Random, place: Place) -> Expected:
+    row = told.one(dice, "ChangeInNAV", currency="USD")
+    put(row, currency="HKD")
+    return of_statement("D09", told, row, causes=("REFERENCE_DATA",), row="HKD")
 
 
 @statements("part of the change in value off")

@@ -122,6 +122,16 @@ def test_a_report_whose_own_components_do_not_add_up_is_told_as_such(db: Databas
     ]
 
 
+def test_of_the_sum_in_the_base_currency_only_its_own_components_are_compared(db: Database) -> None:
+    a_statement(db)
+    told = {"startingCash": "900", "fxTranslationGainLoss": "-1", "netTradesPurchases": "-500"}
+    store(db, [report(IB, MON, MON, "BASE_SUMMARY", **told, endingCash="399")])
+    assert found(db, REPORT) == []
+    store(db, [report(IB, MON, MON, "BASE_SUMMARY", **told, endingCash="424")])
+    subject = "U1 BASE_SUMMARY 2024-07-01..2024-07-01 own components"
+    assert found(db, REPORT) == [(subject, Decimal(424), Decimal(399), "WARN", "CONVENTION")]
+
+
 def test_the_collateral_of_lent_shares_is_no_part_of_the_ending_cash(db: Database) -> None:
     a_statement(db)
     lent = '{"slbNetSecuritiesLentActivity": 3072, "slbEndingCashCollateral": 3072, "slbNetCash": 3573.75}'
@@ -210,6 +220,17 @@ def test_what_the_cash_flow_knows_otherwise_is_found(
     store(db, [trade(FUTU, "0", date(2024, 6, 28), 1, "1")])
     rewritten(db)
     assert found(db, FLOW) == [("100 USD 2024-07-01", Decimal("-501.25"), Decimal(actual), severity, cause)]
+
+
+def test_a_booking_of_a_trade_that_nobody_tells_is_found_where_the_deals_of_its_week_are_known(db: Database) -> None:
+    store(db, [movement(FUTU, "1", TUE, CashKind.TRADE, "-500")])
+    covered(db, FUTU, "futu_cash", MON, WED)
+    rewritten(db)
+    assert found(db, FLOW) == [], "it may be of a trade before the history"
+    covered(db, FUTU, "futu_deals", date(2024, 6, 1), WED)
+    assert found(db, FLOW) == [("100 USD 2024-07-02", Decimal(-500), Decimal(0), "ERROR", "MISSING_B")]
+    store(db, [trade(FUTU, "2", MON, 100, "5", source="futu_cash")])
+    assert found(db, FLOW) == [], "the money of a delivery is booked without a deal"
 
 
 def test_half_a_cent_of_a_fee_is_rounding(db: Database) -> None:
@@ -320,4 +341,25 @@ def test_a_trade_that_no_line_tells_is_taken_away_with_its_fee(db: Database) -> 
     assert found(db, FUNDS)[0][1:] == (Decimal(0), Decimal(-101), "ERROR", "MISSING_A")
     set_right(db)
     assert query(db.url, "SELECT broker_trade_id FROM trades_norm") == [("1",)]
+    assert found(db, FUNDS) == found(db, REPORT) == []
+
+
+def test_a_booking_on_another_day_than_its_line_is_moved_to_it(db: Database) -> None:
+    a_statement(db)
+    query(db.url, "UPDATE cash_movements SET booked_on = %s", MON)
+    rewritten(db)
+    assert [row[1:3] for row in found(db, FUNDS)] == [(Decimal(0), Decimal(3)), (Decimal(3), Decimal(0))]
+    on_its_day, _ = db.fetch(f"check_{FUNDS}", from_date=MON, to_date=WED)
+    RehearsalRepository(db).change(on_its_day["evidence"]["set_right"])
+    rewritten(db)
+    assert query(db.url, "SELECT booked_on FROM cash_movements") == [(TUE,)]
+    assert found(db, FUNDS) == found(db, REPORT) == []
+
+
+def test_a_fee_without_money_of_its_trade_is_taken_away_alone(db: Database) -> None:
+    a_statement(db)
+    store(db, [trade(IB, "7", TUE, 5, "0"), fee(IB, "7", TUE, "1")])
+    rewritten(db)
+    set_right(db)
+    assert query(db.url, "SELECT count(*) FROM trades_norm") == [(2,)]
     assert found(db, FUNDS) == found(db, REPORT) == []

@@ -221,6 +221,25 @@ def test_a_wrong_contract_size_and_a_wrong_sum_have_their_causes(db: Database) -
     assert [one.cause for one in findings(db, GAIN, MONDAY)] == ["PIPELINE"], "another mark"
 
 
+def test_a_mark_that_value_and_gain_contradict_is_set_right(db: Database) -> None:
+    write(db, held(100, MONDAY, 1000, "15"), gained("200", MONDAY, mark_price=Decimal(15)))
+    (found,) = findings(db, GAIN, MONDAY)
+    assert (found.cause, found.expected, found.actual) == ("REFERENCE_DATA", 200, 500)
+    assert found.evidence["set_right"][0]["row"] == {"mark_price": "12"}
+    write(db, held(100, MONDAY, 1000, "15"), gained("200", MONDAY, mark_price=Decimal(15), market_value=Decimal(1500)))
+    (found,) = findings(db, GAIN, MONDAY)
+    assert "set_right" not in found.evidence, "control: the value is that of the mark"
+
+
+def test_a_value_that_is_not_quantity_times_mark_and_another_currency_are_told(db: Database) -> None:
+    write(db, held(100, MONDAY, 1000, "12"), gained("200", MONDAY, market_value=Decimal(1250)))
+    assert told(findings(db, GAIN, MONDAY)) == [(APPLE, MONDAY, 1250, 1200, "REFERENCE_DATA")]
+    write(db, held(100, MONDAY, 1000, "12"), gained("200", MONDAY, currency="HKD"))
+    (found,) = findings(db, GAIN, MONDAY)
+    assert (found.cause, found.expected, found.currency) == ("REFERENCE_DATA", None, "HKD")
+    assert found.evidence["our_currency"] == "USD"
+
+
 def test_a_gain_that_differs_is_told_on_its_first_day(db: Database) -> None:
     for day, gain in zip(WEEK, ("200", "210", "220", "200", "230"), strict=True):
         write(db, held(100, day, 1000, "12"), gained(gain, day))

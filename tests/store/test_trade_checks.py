@@ -63,6 +63,7 @@ def test_trades_of_every_class_agree_and_were_compared(db: Database) -> None:
         ({"quantity": "3"}, "qty", "-870", "-1305", None, {"qty": "2", "amount": "870"}),
         ({"multiplier": "10"}, "multiplier", "-870", "-87", "REFERENCE_DATA", {"multiplier": "100", "amount": "870"}),
         ({"quantity": "-2", "buySell": "SELL"}, "side", "-870", "870", None, {"side": "BUY"}),
+        ({"buySell": "SELL"}, "side", "-870", "870", None, {"side": "BUY"}),
     ],
 )
 def test_a_factor_of_a_trade_that_its_money_contradicts_is_named_and_proven(
@@ -199,6 +200,25 @@ def test_a_symbol_of_another_contract_is_told_and_after_a_corporate_action_it_is
     )  # fmt: skip
     with db.transaction() as tx:
         tx.merge(STATEMENT_TABLES["corporate_actions"], [as_row(action)])
+    assert found(db, MONEY) == []
+
+
+def test_one_contract_in_two_classes_is_of_the_class_of_which_there_are_more_trades(db: Database) -> None:
+    option = [execution(number, "2", "4.35", OPTION) for number in (1, 2)]
+    tell(db, *usual(), *option, execution(3, "2", "4.35", OPTION, assetCategory="STK"))
+    finding = only(db, MONEY)
+    assert (finding.subject, finding.cause, finding.evidence["doubted"]) == (uid(3), "REFERENCE_DATA", "symbol")
+    [change] = changed(set_right(db, finding), "trades_norm")
+    assert (change["asset_class"], change["symbol"]) == ("OPTION", finding.evidence["symbol_of_instrument_id"])
+    assert found(db, MONEY) == []
+
+
+def test_a_currency_of_an_order_of_futu_is_set_right_with_its_fees(db: Database) -> None:
+    tell_futu(
+        db, futu.order(code="AAPL", currency=1), futu.deal("1", code="AAPL"), futu.fee("1.5", ("Commission", "1.5"))
+    )
+    finding = next(one for one in found(db, MONEY) if one.evidence["doubted"] == "currency")
+    assert {change["currency"] for change in changed(set_right(db, finding), "fees_norm")} == {"USD"}
     assert found(db, MONEY) == []
 
 

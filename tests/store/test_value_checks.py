@@ -31,6 +31,16 @@ def of_equity(db: Database, first: date, last: date | None = None) -> list[tuple
     return [(one.subject, str(one.expected), str(one.actual), one.cause) for one in findings(db, EQUITY, first, last)]
 
 
+def test_an_equity_in_another_currency_than_the_rates_of_its_day_lead_to_is_told(db: Database) -> None:
+    an_equity(db, MONDAY)
+    rate(db, MONDAY, "HKD", "0.128")
+    assert findings(db, EQUITY, MONDAY) == []
+    query(db.url, "UPDATE broker_figures SET currency = 'EUR'")
+    [found] = [one for one in findings(db, EQUITY, MONDAY) if one.subject.endswith(" currency")]
+    assert (found.cause, found.currency, found.evidence["base_currency"]) == ("REFERENCE_DATA", "EUR", "USD")
+    assert found.evidence["set_right"][0]["row"]["currency"] == "USD"
+
+
 # Equity: the broker's own lines ---------------------------------------------------------------------------------
 
 

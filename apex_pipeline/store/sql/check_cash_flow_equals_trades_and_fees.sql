@@ -49,12 +49,21 @@ WITH told AS MATERIALIZED (
     ) AS on_date
     WHERE c.broker = 'FUTU' AND c.data_type = 'futu_cash'
       AND c.from_date <= %(to_date)s::date + 4 AND c.to_date >= %(from_date)s::date - 4
+), dealt AS (
+    SELECT account_id, range_agg(daterange(from_date, to_date, '[]')) AS days
+    FROM load_coverage WHERE broker = 'FUTU' AND data_type = 'futu_deals' GROUP BY 1
 ), side AS (
     SELECT m.account_id, m.currency, m.booked_on AS on_date, m.amount AS flow, 0 AS ours, 0 AS fees, m.kind
-    FROM cash_movements m
+    FROM cash_movements m LEFT JOIN dealt d USING (account_id)
     WHERE m.broker = 'FUTU' AND m.kind IN ('TRADE', 'FEE') AND m.amount <> 0
       AND m.booked_on BETWEEN %(from_date)s::date - 4 AND %(to_date)s::date + 4
-      AND NOT EXISTS (SELECT FROM cash_ledger c WHERE c.entry_uid = m.cash_uid || ':CASH')
+      -- of what was traded when we know of no trade the booking is all there is: the ledger has it, and it is told
+      AND (NOT EXISTS (SELECT FROM cash_ledger c WHERE c.entry_uid = m.cash_uid || ':CASH')
+           OR m.kind = 'TRADE' AND d.days @> daterange(m.booked_on - 7, m.booked_on, '[]')
+              -- the money of a delivery is booked without a deal
+              AND NOT EXISTS (SELECT FROM trades_norm t
+                              WHERE t.broker = 'FUTU' AND t.account_id = m.account_id AND t.source = 'futu_cash'
+                                AND t.trade_date BETWEEN m.booked_on - 7 AND m.booked_on))
     UNION ALL
     SELECT c.account_id, c.currency, c.booked_on, 0, c.amount, CASE c.kind WHEN 'FEE' THEN 1 ELSE 0 END, c.kind
     FROM cash_ledger c

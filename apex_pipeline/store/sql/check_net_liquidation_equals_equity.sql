@@ -1,4 +1,4 @@
--- D09. The equity that Interactive Brokers tells of every day. Three things are compared, each within 0.01 as IB's own
+-- D09. The equity that Interactive Brokers tells of every day. Three sums are compared, each within 0.01 as IB's own
 -- identities; ours also within what the rounding of the day's rates makes of amounts in other currencies.
 -- ' own components': its lines sum to its total, and each line is the sum of its two halves (long and short). A line
 --   counts once: `…Component` lines are parts of others, and so may be the sweep to insured banks and the interest on it.
@@ -8,6 +8,7 @@
 -- ' positions': its lines of positions are what ours are worth at its marks and rates. Only on days of which it tells
 --   positions and we hold just these: else the check of positions speaks (IB tells an option that ended on Friday until
 --   Monday).
+-- ' currency': it is told in the base currency, as the change in value is: the one that the rates of its day lead to.
 -- Where our own amounts do agree, but not the sum of them that stands in performance_metrics, the sum is old (PIPELINE).
 -- A difference is told on the day on which it appears or changes, and again after 31 days. That of cash moves with rates,
 -- so it changed where it moved by more than 5 %%; that of positions moves with prices, so it changed where others differ.
@@ -237,4 +238,21 @@ LEFT JOIN LATERAL (
             AND l.booked_on BETWEEN f.business_date - 3 AND f.business_date
           ORDER BY place LIMIT 15) AS nearest
 ) AS booked ON true
+UNION ALL
+SELECT 'IB', f.account_id, f.figures_uid || ' currency', f.business_date, NULL, NULL, f.currency, 'ERROR',
+       'REFERENCE_DATA',
+       jsonb_build_object(
+           'section', f.section, 'currency', f.currency, 'base_currency', rates.base,
+           'rows', jsonb_build_array('broker_figures/' || f.figures_uid), 'set_right', jsonb_build_array(
+               jsonb_build_object('do', 'update', 'table', 'broker_figures',
+                                  'key', jsonb_build_object('figures_uid', f.figures_uid),
+                                  'row', jsonb_build_object('business_date', f.business_date, 'currency', rates.base))))
+FROM broker_figures f
+JOIN LATERAL (
+    SELECT min(r.to_currency) AS base FROM conversion_rates r
+    WHERE r.account_id = f.account_id AND r.broker = f.broker AND r.business_date = f.business_date
+    HAVING count(DISTINCT r.to_currency) = 1
+) AS rates ON rates.base <> f.currency
+WHERE f.business_date BETWEEN %(from_date)s AND %(to_date)s AND f.broker = 'IB'
+  AND f.section IN ('EquitySummaryInBase', 'ChangeInNAV')
 ORDER BY 2, 4, 3

@@ -7,9 +7,10 @@
 -- written down everything is there), and an order whose fills were all taken back. A trade without any order is the
 -- matter of B03.
 -- What would set it right: the missing trade at the price that the order's average leaves for it, unless a trade of an
--- order that nobody told may be it (B03, B11); without the trade, or the part of one, that is too much; a deal in force that was taken back without its order knowing; a trade that goes the wrong way or
--- names another instrument as its order has it. Where all legs of a combination are missing only their net price is
--- known; it stands at a leg of the order's own side.
+-- order that nobody told may be it (B03, B11); without the trade, or the part of one, that is too much; a deal in force
+-- that was taken back without its order knowing; a trade that goes the wrong way or names another instrument as its
+-- order has it. Where all legs of a combination are missing only their net price is known; it stands at a leg of the
+-- order's own side.
 -- First whole parts of the orders are compared: quantities times the digest of their order, symbol and side, which sum
 -- to the same on both sides only where every order agrees. That needs no join and no memory. Then order by order, in
 -- the parts that differ: something is wrong there, or a trade is of other days than its order or was meant otherwise.

@@ -154,10 +154,11 @@ WITH loose AS (
 ), ours_only AS (
     -- What we entered of a transaction that no line tells, or that a line tells with another amount.
     SELECT DISTINCT d.account_id, d.currency, d.on_date, d.transaction_id, d.theirs, d.ours, c.trade_uid, c.cash_uid,
-           count(*) OVER (PARTITION BY d.account_id, d.currency, d.on_date, d.transaction_id) AS entries
+           c.fee_uid, count(*) OVER one AS entries, bool_or(c.kind <> 'FEE') OVER one AS has_money
     FROM differing d CROSS JOIN LATERAL jsonb_array_elements_text(d.entries) AS e (uid)
     JOIN cash_ledger c ON c.entry_uid = e.uid
     WHERE c.cash_uid IS NOT NULL OR EXISTS (SELECT FROM trades_norm t WHERE t.trade_uid = c.trade_uid)
+    WINDOW one AS (PARTITION BY d.account_id, d.currency, d.on_date, d.transaction_id)
 ), elsewhere AS (
     -- What we entered in one currency and a line tells in another.
     SELECT o.account_id, o.currency AS ours_in, o.on_date, o.transaction_id, o.cash_uid, l.currency, l.amount
@@ -165,22 +166,38 @@ WITH loose AS (
     JOIN broker_funds l ON l.account_id = o.account_id AND l.business_date = o.on_date AND l.currency <> o.currency
                        AND l.level = 'Currency' AND l.from_date IS NULL AND l.broker_transaction_id = o.transaction_id
     WHERE o.theirs = 0 AND o.cash_uid IS NOT NULL
+), other_day AS (
+    -- What we entered on one day and a line tells on another.
+    SELECT o.account_id, o.currency, o.on_date, o.transaction_id, o.cash_uid, min(l.business_date) AS told_on
+    FROM ours_only o
+    JOIN broker_funds l ON l.account_id = o.account_id AND l.currency = o.currency AND l.level = 'Currency'
+        AND l.from_date IS NULL AND l.broker_transaction_id = o.transaction_id
+        AND l.business_date BETWEEN o.on_date - 31 AND o.on_date + 31 AND l.business_date <> o.on_date
+    WHERE o.theirs = 0 AND o.cash_uid IS NOT NULL AND o.entries = 1
+    GROUP BY 1, 2, 3, 4, 5, o.ours HAVING sum(l.amount) = o.ours
 ), proposed AS (
     SELECT o.account_id, o.currency, o.on_date,
            jsonb_build_object('do', 'delete', 'table', 'fees_norm',
-                              'key', jsonb_build_object('fee_uid', f.fee_uid)) AS change,
-           NULL AS transaction_id
-    FROM ours_only o JOIN fees_norm f USING (trade_uid)
-    WHERE o.theirs = 0
+                              'key', jsonb_build_object('fee_uid', f.fee_uid, 'charged_on', f.charged_on)) AS change,
+           CASE WHEN NOT o.has_money THEN o.transaction_id END AS transaction_id
+    FROM ours_only o JOIN fees_norm f USING (fee_uid) WHERE o.theirs = 0
     UNION ALL
     SELECT o.account_id, o.currency, o.on_date,
            CASE WHEN o.trade_uid IS NOT NULL
                 THEN jsonb_build_object('do', 'delete', 'table', 'trades_norm',
-                                        'key', jsonb_build_object('trade_uid', o.trade_uid))
+                                        'key', jsonb_build_object('trade_uid', t.trade_uid, 'trade_date', t.trade_date))
                 ELSE jsonb_build_object('do', 'delete', 'table', 'cash_movements',
                                         'key', jsonb_build_object('cash_uid', o.cash_uid)) END,
            o.transaction_id
-    FROM ours_only o WHERE o.theirs = 0 AND NOT EXISTS (SELECT FROM elsewhere e WHERE e.cash_uid = o.cash_uid)
+    FROM ours_only o LEFT JOIN trades_norm t USING (trade_uid)
+    WHERE o.theirs = 0 AND o.fee_uid IS NULL AND NOT EXISTS (SELECT FROM elsewhere e WHERE e.cash_uid = o.cash_uid)
+      AND NOT EXISTS (SELECT FROM other_day e WHERE e.cash_uid = o.cash_uid)
+    UNION ALL
+    SELECT e.account_id, e.currency, e.on_date, jsonb_build_object(
+               'do', 'update', 'table', 'cash_movements', 'key', jsonb_build_object('cash_uid', e.cash_uid),
+               'row', jsonb_build_object('booked_on', e.told_on)),
+           e.transaction_id
+    FROM other_day e
     UNION ALL
     SELECT e.account_id, e.ours_in, e.on_date, jsonb_build_object(
                'do', 'update', 'table', 'cash_movements', 'key', jsonb_build_object('cash_uid', e.cash_uid),

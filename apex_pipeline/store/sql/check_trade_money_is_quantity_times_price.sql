@@ -118,6 +118,21 @@ WITH kinds AS MATERIALIZED (
     JOIN ids n ON n.broker = t.broker AND n.id = t.instrument_id
     WHERE t.trade_date BETWEEN %(from_date)s AND %(to_date)s AND t.source IN ('FLEX', 'futu_deals')
       AND (i.symbol IS NULL OR CASE t.broker WHEN 'IB' THEN i.ib_conid ELSE i.futu_code END <> t.instrument_id)
+    UNION
+    -- one id of IB in two classes: right is the one of which there are more trades and positions
+    SELECT t.trade_uid, k.symbol
+    FROM trades_norm t JOIN instruments k ON k.ib_conid = t.instrument_id AND k.asset_class <> t.asset_class
+    CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE o.asset_class = k.asset_class) AS theirs,
+               count(*) FILTER (WHERE o.asset_class = t.asset_class) AS ours
+        FROM (
+            SELECT asset_class FROM trades_norm WHERE broker = 'IB' AND instrument_id = t.instrument_id
+            UNION ALL
+            SELECT asset_class FROM broker_positions WHERE broker = 'IB' AND broker_position_id = t.instrument_id
+        ) AS o
+    ) AS votes
+    WHERE t.trade_date BETWEEN %(from_date)s AND %(to_date)s AND t.broker = 'IB' AND t.source = 'FLEX'
+      AND votes.theirs > votes.ours
 ), suspects AS MATERIALIZED (
     -- whatever is not equal to the last digit, or not as usual; not all of it is wrong
     SELECT t.trade_uid
@@ -181,9 +196,13 @@ WITH kinds AS MATERIALIZED (
                min(currency) FILTER (WHERE currency <> t.currency) AS fee_currency,
                (array_agg(fee_uid ORDER BY fee_type <> 'COMMISSION', fee_uid))[1] AS first_fee,
                (array_agg(amount ORDER BY fee_type <> 'COMMISSION', fee_uid))[1] AS first_amount
-        FROM fees_norm
-        WHERE t.broker = 'IB' AND fee_uid > concat_ws('_', 'IB', t.account_id, t.broker_trade_id, '')
-          AND fee_uid < concat_ws('_', 'IB', t.account_id, t.broker_trade_id, '~')
+        FROM (
+            SELECT * FROM fees_norm
+            WHERE t.broker = 'IB' AND fee_uid > concat_ws('_', 'IB', t.account_id, t.broker_trade_id, '')
+              AND fee_uid < concat_ws('_', 'IB', t.account_id, t.broker_trade_id, '~')
+            UNION ALL
+            SELECT * FROM fees_norm WHERE t.broker = 'FUTU' AND order_uid = t.order_uid
+        ) AS charged
     ) AS fee ON true
     LEFT JOIN LATERAL (
         SELECT max(CASE WHEN one.currency = t.currency THEN one.rate END) AS own,
@@ -240,7 +259,7 @@ WITH kinds AS MATERIALIZED (
            (proceeds <> 0 OR kind = 'TRADE' AND asset_class <> 'FX') AND abs(money - proceeds) > tolerance
                AS off_proceeds,
            trade_money <> 0 AND abs(money - trade_money) > tolerance AS off_trade_money,
-           broker = 'IB' AND raw_signed <> 0 AND (raw_signed > 0) <> (raw_side = 'BUY') AS off_sign,
+           broker = 'IB' AND raw_signed <> 0 AND raw_side IS NOT NULL AND (raw_signed > 0) <> (side = 'BUY') AS off_sign,
            net_cash <> 0 AND (fees IS NOT NULL OR kind <> 'TRADE')
                AND asset_class IN ('STOCK', 'OPTION', 'FUTURE_OPTION', 'WARRANT', 'BOND', 'FUTURE', 'CFD')
                AND NOT EXISTS (
@@ -287,9 +306,9 @@ WITH kinds AS MATERIALIZED (
                WHEN off_proceeds THEN NULL
                WHEN off_amount THEN 'amount'
                WHEN is_astray THEN 'side'
+               WHEN off_symbol THEN 'symbol'
                WHEN off_multiplier THEN 'multiplier'
                WHEN off_currency THEN 'currency'
-               WHEN off_symbol THEN 'symbol'
                WHEN off_trade_money THEN 'tradeMoney'
                WHEN off_sign THEN 'sign of the quantity'
                WHEN asset_class = 'FUTURE' AND abs(mtm_pnl + sign * qty * multiplier * (close - price)) > 0.01
@@ -299,11 +318,11 @@ WITH kinds AS MATERIALIZED (
            END AS what,
            CASE WHEN off_proceeds THEN trim_scale(implied_multiplier) ELSE usual_multiplier END AS right_multiplier,
            CASE WHEN off_proceeds THEN proceeds WHEN off_amount THEN size WHEN is_astray THEN -money
-                WHEN off_multiplier THEN usual_multiplier WHEN off_currency THEN money WHEN off_symbol THEN NULL
+                WHEN off_symbol THEN NULL WHEN off_multiplier THEN usual_multiplier WHEN off_currency THEN money
                 WHEN off_trade_money THEN trade_money WHEN off_sign THEN money
                 WHEN off_net THEN net_cash END AS expected,
            CASE WHEN off_proceeds THEN money WHEN off_amount THEN amount WHEN is_astray THEN money
-                WHEN off_multiplier THEN multiplier WHEN off_currency THEN 0 WHEN off_symbol THEN NULL
+                WHEN off_symbol THEN NULL WHEN off_multiplier THEN multiplier WHEN off_currency THEN 0
                 WHEN off_trade_money THEN money WHEN off_sign THEN -money
                 WHEN off_net THEN gross - own_fees END AS actual
     FROM judged j
@@ -370,7 +389,8 @@ SELECT d.broker, d.account_id, d.trade_uid AS subject, d.trade_date AS business_
        CASE WHEN d.what IN ('proceeds', 'tradeMoney', 'netCash', 'sign of the quantity') THEN 'WARN' ELSE 'ERROR' END
            AS severity,
        CASE WHEN d.what = 'currency' THEN d.right_currency
-            WHEN d.off_multiplier AND NOT coalesce(d.off_proceeds, false) THEN NULL ELSE d.currency END AS currency,
+            WHEN d.what IN ('multiplier', 'symbol') AND NOT coalesce(d.off_proceeds, false) THEN NULL
+            ELSE d.currency END AS currency,
        CASE WHEN d.is_ours THEN 'PIPELINE' WHEN d.what IN ('multiplier', 'currency', 'symbol') THEN 'REFERENCE_DATA'
             WHEN abs(d.expected - d.actual) <= 0.005 THEN 'ROUNDING' END AS cause,
        jsonb_strip_nulls(jsonb_build_object(

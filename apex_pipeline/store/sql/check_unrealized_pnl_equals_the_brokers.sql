@@ -4,6 +4,8 @@
 -- contract size, a mark or a sum that is not right. Allowed: a cent, one in ten thousand of the gain, and what the
 -- rounding of the told cost and mark (Futu at least three places, IB four) makes of the whole position. Bonds are told
 -- in per cent and with interest; TWS tells no gain.
+-- The value that the broker tells is quantity times mark times contract size, within a thousandth; and at IB it is in the
+-- currency in which the contract was traded.
 -- A difference moves with the mark, so it is a finding of the first day on which it is seen, not of those that follow.
 SET LOCAL work_mem = '64MB';
 DROP TABLE IF EXISTS pg_temp.snapshots, pg_temp.told, pg_temp.differing;
@@ -50,21 +52,33 @@ WITH ours AS MATERIALIZED (
       AND p.unrealized_pnl IS NOT NULL
 ), compared AS (
     SELECT t.*, p.instrument_id, p.unrealized_pnl AS in_ledger, p.cost_basis, p.mark_price AS our_mark, p.multiplier,
-           t.units_cost * p.multiplier AS told_cost,
+           p.currency AS our_currency,
+           t.units_cost * p.multiplier AS told_cost, t.qty * t.mark * p.multiplier AS made_value,
+           t.broker = 'IB' AND t.currency <> p.currency AS off_currency,
+           0.01 + 10::numeric ^ -t.places * abs(t.qty * p.multiplier) AS rounded,
            p.unrealized_pnl + p.cost_basis - t.units_cost * p.multiplier AS ours,
            p.avg_cost * t.qty AS our_units_cost
     FROM told t JOIN ours p USING (business_date, account_id, broker, instrument)
     WHERE abs(p.qty - t.qty) <= 1e-8 AND p.multiplier IS NOT NULL
 )
-SELECT * FROM compared
-WHERE abs(ours - gain) > 0.01 + abs(gain) * 1e-4 + 10::numeric ^ -places * abs(qty * multiplier)
-  AND (broker <> 'IB' OR abs(our_units_cost - units_cost) <= greatest(abs(units_cost) * 1e-4, 0.01 / multiplier));
+SELECT * FROM (
+    SELECT *, rounded + abs(gain) * 1e-4 AS tolerance,
+           abs(ours - gain) > rounded + abs(gain) * 1e-4
+               AND (broker <> 'IB' OR abs(our_units_cost - units_cost)
+                                      <= greatest(abs(units_cost) * 1e-4, 0.01 / multiplier)) AS off_gain,
+           coalesce(abs(market_value - made_value) > rounded + abs(made_value) * 1e-3, false) AS off_value
+    FROM compared
+) AS judged
+WHERE off_gain OR off_value OR off_currency;
 
 SELECT d.broker, d.account_id, d.symbol
        || CASE WHEN d.instrument = d.symbol THEN '' ELSE ' ' || d.instrument END AS subject,
-       d.business_date, trim_scale(d.gain) AS expected, trim_scale(round(d.ours, 10)) AS actual, d.currency,
-       'ERROR' AS severity,
-       CASE WHEN d.mark IS DISTINCT FROM d.our_mark THEN 'PIPELINE'
+       d.business_date,
+       trim_scale(CASE WHEN d.off_gain THEN d.gain WHEN d.off_value THEN d.market_value END) AS expected,
+       trim_scale(round(CASE WHEN d.off_gain THEN d.ours WHEN d.off_value THEN d.made_value END, 10)) AS actual,
+       d.currency, 'ERROR' AS severity,
+       CASE WHEN NOT d.off_gain AND d.off_currency THEN 'REFERENCE_DATA'
+            WHEN d.mark IS DISTINCT FROM d.our_mark THEN 'PIPELINE'
             WHEN abs(size.told - d.multiplier) > d.multiplier * 1e-3 THEN 'REFERENCE_DATA'
             WHEN abs(d.in_ledger + d.cost_basis - d.qty * d.our_mark * d.multiplier) > 0.01
                 THEN 'PIPELINE' END AS cause,
@@ -76,6 +90,8 @@ SELECT d.broker, d.account_id, d.symbol
            'mark', trim_scale(d.our_mark)::text, 'told_value', trim_scale(d.market_value)::text,
            'multiplier', trim_scale(d.multiplier)::text,
            'multiplier_of_told_value', trim_scale(round(size.told, 6))::text,
+           'currency', d.currency, 'our_currency', d.our_currency,
+           'set_right', mended.changes,
            'rows', (SELECT coalesce(jsonb_agg(name ORDER BY place, name), '[]') FROM (
                         SELECT 1 AS place,
                                concat_ws('/', 'positions_daily', d.business_date, d.account_id, d.instrument_id) AS name
@@ -89,6 +105,17 @@ SELECT d.broker, d.account_id, d.symbol
                          ORDER BY p.broker_position_id LIMIT 19)) AS names))) AS evidence
 FROM differing d
 CROSS JOIN LATERAL (SELECT d.market_value / nullif(d.qty * d.mark, 0) AS told) AS size
+LEFT JOIN LATERAL (
+    -- the mark is wrong where the value makes another one, with which the gain is right
+    SELECT jsonb_build_array(jsonb_build_object(
+               'do', 'update', 'table', 'broker_positions', 'key', jsonb_build_object(
+                   'business_date', d.business_date, 'broker', d.broker, 'account_id', d.account_id,
+                   'broker_position_id', d.instrument),
+               'row', jsonb_build_object(
+                   'mark_price', trim_scale(round(d.market_value / (d.qty * d.multiplier), 8))::text))) AS changes
+    WHERE d.broker = 'IB' AND d.off_gain AND d.qty * d.multiplier <> 0
+      AND abs(d.market_value - d.told_cost - d.gain) <= d.tolerance
+) AS mended ON true
 WHERE d.business_date >= %(from_date)s::date
   AND NOT EXISTS (SELECT FROM differing p WHERE p.broker = d.broker AND p.account_id = d.account_id
                   AND p.instrument = d.instrument AND p.n = d.n - 1)
