@@ -25,7 +25,8 @@ from tests.cli.sql import written_rows
 
 SEED, SIZE, DAYS = 11, 500, 365
 MINUTE = timedelta(minutes=1)
-YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+YESTERDAY = datetime(2026, 11, 20, 14, 21, tzinfo=UTC)
+"""A fixed instant: how many orders lie at the edge of a window, and so are asked for once more, depends on it."""
 
 NEW_YORK = ZoneInfo("America/New_York")
 

@@ -76,7 +76,7 @@ def _dividend_sign(told: Statements, dice: Random, place: Place) -> Expected:
 def _booking_off(told: Statements, dice: Random, place: Place) -> Expected:
     row = a_booking(told, dice, DIVIDENDS, TAX, *INTEREST)
     put(row, amount=amount(row, "amount") + Decimal("3.21"))
-    return of_booking("D06", row, Decimal("3.21"))
+    return of_booking("D13 D06", row, Decimal("3.21"))  # of a reversal its original tells
 
 
 @statements("booking on another day")
