@@ -110,6 +110,16 @@ WITH kinds AS MATERIALIZED (
     SELECT 'IB' AS broker, ib_conid AS id, min(symbol) AS symbol FROM instruments WHERE ib_conid IS NOT NULL GROUP BY 2
     UNION ALL
     SELECT 'FUTU', futu_code, min(symbol) FROM instruments WHERE futu_code IS NOT NULL GROUP BY 2
+), told_classes AS MATERIALIZED (
+    -- ids of IB that stand in two classes, and how many trades and positions tell each
+    SELECT id, asset_class, count(*) AS rows
+    FROM (
+        SELECT instrument_id AS id, asset_class FROM trades_norm WHERE broker = 'IB'
+        UNION ALL
+        SELECT broker_position_id, asset_class FROM broker_positions WHERE broker = 'IB'
+    ) AS told
+    WHERE id IN (SELECT ib_conid FROM instruments GROUP BY 1 HAVING count(DISTINCT asset_class) > 1)
+    GROUP BY 1, 2
 ), misnamed AS MATERIALIZED (
     -- the symbol is of another instrument than the broker's own id
     SELECT t.trade_uid, n.symbol AS known_symbol
@@ -121,18 +131,12 @@ WITH kinds AS MATERIALIZED (
     UNION
     -- one id of IB in two classes: right is the one of which there are more trades and positions
     SELECT t.trade_uid, k.symbol
-    FROM trades_norm t JOIN instruments k ON k.ib_conid = t.instrument_id AND k.asset_class <> t.asset_class
-    CROSS JOIN LATERAL (
-        SELECT count(*) FILTER (WHERE o.asset_class = k.asset_class) AS theirs,
-               count(*) FILTER (WHERE o.asset_class = t.asset_class) AS ours
-        FROM (
-            SELECT asset_class FROM trades_norm WHERE broker = 'IB' AND instrument_id = t.instrument_id
-            UNION ALL
-            SELECT asset_class FROM broker_positions WHERE broker = 'IB' AND broker_position_id = t.instrument_id
-        ) AS o
-    ) AS votes
+    FROM trades_norm t
+    JOIN instruments k ON k.ib_conid = t.instrument_id AND k.asset_class <> t.asset_class
+    JOIN told_classes theirs ON theirs.id = t.instrument_id AND theirs.asset_class = k.asset_class
+    JOIN told_classes ours ON ours.id = t.instrument_id AND ours.asset_class = t.asset_class
     WHERE t.trade_date BETWEEN %(from_date)s AND %(to_date)s AND t.broker = 'IB' AND t.source = 'FLEX'
-      AND votes.theirs > votes.ours
+      AND theirs.rows > ours.rows
 ), suspects AS MATERIALIZED (
     -- whatever is not equal to the last digit, or not as usual; not all of it is wrong
     SELECT t.trade_uid
