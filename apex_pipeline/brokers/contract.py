@@ -11,6 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
+from apex_pipeline.domain.market import BarAnswer, BarAsk, BarQuota
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import Account, Ask, Audit, Call, Delivery, Done, Normalized, Record, RecordKind
 
@@ -87,4 +88,30 @@ class BrokerPort(Protocol):
 
     def normalize(self, records: Sequence[Record]) -> Normalized:
         """Rows of these records; all records of one order must be given together."""
+        ...
+
+
+class BarSession(Protocol):
+    """An open connection to a broker that tells bars. Errors: BrokerUnavailable, BrokerRefused (of all instruments)."""
+
+    def quota(self) -> BarQuota | None:
+        """How many instruments may still be asked for; None where the broker counts no instruments."""
+        ...
+
+    def bars(self, ask: BarAsk) -> BarAnswer:
+        """All bars of the ask, in as many requests as it takes; raises rather than return a part that looks whole."""
+        ...
+
+
+class BarSource(Protocol):
+    """A broker as a teller of bars: prices as traded where it has them, each bar named by when it begins."""
+
+    name: Broker
+
+    def connect_bars(self, acquire: Acquire) -> AbstractContextManager[BarSession]:
+        """Open a session; every request first takes from its budget through `acquire`."""
+        ...
+
+    def offers(self, ask: BarAsk, today: date) -> bool:
+        """Whether the broker can have such bars at all, by its documented limits of length and age."""
         ...

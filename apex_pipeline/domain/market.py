@@ -9,7 +9,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -95,6 +95,54 @@ class Bar:
     session: BarSession
     adjustment: Adjustment
     source: str
+
+
+class Timeframe(StrEnum):
+    """Lengths of bars that brokers are asked for."""
+
+    MINUTE = "1m"
+    FIVE_MINUTES = "5m"
+    QUARTER = "15m"
+    HALF_HOUR = "30m"
+    HOUR = "1h"
+    DAY = "1d"
+
+
+@dataclass(frozen=True, slots=True)
+class BarAsk:
+    """Bars of one instrument to ask a broker for, of days of its exchange, both included.
+
+    `code`: the broker's own name of the instrument, Futu's code or IB's conid. `exchange`: as in `exchange_info`.
+    """
+
+    symbol: str
+    code: str
+    exchange: str
+    timeframe: Timeframe
+    from_date: date
+    to_date: date
+
+    def __str__(self) -> str:
+        return f"{self.timeframe} bars of {self.symbol} {self.from_date}..{self.to_date}"
+
+
+@dataclass(frozen=True, slots=True)
+class BarAnswer:
+    """All bars that a broker has of an ask, oldest first; `refusal`: why it has none to give (no permission).
+
+    An empty answer without a refusal means that nothing was traded.
+    """
+
+    bars: Sequence[Bar]
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BarQuota:
+    """How many more instruments a broker tells bars of in its current period, beside those `asked` in it (codes)."""
+
+    remaining: int
+    asked: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
