@@ -7,6 +7,7 @@ ApexError
 │   └── BrokerRefused       final: never retry, the text says what to mend
 ├── UnknownPayload       one record cannot be read: quarantine it, load the rest
 ├── StorageError         the database cannot be reached or used
+│   ├── StorageUnavailable  passing: the connection was lost or writers met, and nothing was stored; try again
 │   └── SchemaError
 │       ├── SchemaOutdated     migrations are pending, or newer than this program
 │       └── MigrationChanged   an applied migration file was edited
@@ -46,6 +47,10 @@ class UnknownPayload(ApexError):
 
 class StorageError(ApexError):
     """The database could not be reached, created or used."""
+
+
+class StorageUnavailable(StorageError):
+    """The connection was lost, or writers stood in each other's way; nothing was stored, trying again can succeed."""
 
 
 class SchemaError(StorageError):

@@ -33,7 +33,7 @@ from apex_pipeline.domain.records import Account, Ask, Call, LoadScope
 from apex_pipeline.domain.strategies.classify import classify
 from apex_pipeline.domain.strategies.telling import tell
 from apex_pipeline.extraction import Extraction, Ingested, Observe, askable, done_before, missing_days
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.breaks import BreakRepository
 from apex_pipeline.store.repositories.chains import ChainRepository
 from apex_pipeline.store.repositories.endings import EndingRepository
@@ -43,6 +43,7 @@ from apex_pipeline.store.repositories.matching import MatchRepository
 from apex_pipeline.store.repositories.rehearsing import RehearsalRepository
 from apex_pipeline.store.repositories.strategies import StrategyRepository
 from apex_pipeline.store.repositories.valuing import ValueRepository
+from apex_pipeline.store.transaction import Merged
 
 SEALED = CheckName.STORED_ROWS_ARE_WHAT_THEIR_RECORDS_MAKE
 FRESH = CheckName.THE_NEWEST_DATA_IS_FRESH

@@ -12,7 +12,7 @@ from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -28,7 +28,17 @@ _FILE_KEYS = {
     "brokers": "APEX_BROKERS",
     "history_start": "APEX_HISTORY_START",
     "database.url": "APEX_DATABASE_URL",
+    "database.host": "APEX_DATABASE_HOST",
+    "database.port": "APEX_DATABASE_PORT",
+    "database.database": "APEX_DATABASE_NAME",
+    "database.user": "APEX_DATABASE_USER",
+    "database.password": "APEX_DATABASE_PASSWORD",
     "database.dagster_url": "APEX_DAGSTER_DATABASE_URL",
+    "database.pool.min_connections": "APEX_POOL_MIN_CONNECTIONS",
+    "database.pool.max_connections": "APEX_POOL_MAX_CONNECTIONS",
+    "database.timescale.enabled": "APEX_TIMESCALE",
+    "database.timescale.chunk_interval": "APEX_TIMESCALE_CHUNK_INTERVAL",
+    "database.timescale.compression_after": "APEX_TIMESCALE_COMPRESSION_AFTER",
     "backfill.lookback_days": "APEX_LOOKBACK_DAYS",
     "futu.host": "FUTU_HOST",
     "futu.port": "FUTU_PORT",
@@ -55,6 +65,13 @@ _DEFAULTS = {
     "APEX_BROKERS": "futu,ib",
     "APEX_HISTORY_START": "2015-01-01",
     "APEX_LOOKBACK_DAYS": "365",
+    "APEX_DATABASE_PORT": "5432",
+    "APEX_DATABASE_NAME": "apex",
+    "APEX_POOL_MIN_CONNECTIONS": "2",
+    "APEX_POOL_MAX_CONNECTIONS": "10",
+    "APEX_TIMESCALE": "auto",
+    "APEX_TIMESCALE_CHUNK_INTERVAL": "1 month",
+    "APEX_TIMESCALE_COMPRESSION_AFTER": "7 days",
     "FUTU_HOST": "127.0.0.1",
     "FUTU_PORT": "11111",
     "FUTU_REQUESTS_PER_WINDOW": "10",
@@ -106,6 +123,26 @@ class IbSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """How many connections a process keeps open, and has open at most."""
+
+    min_connections: int = 2
+    max_connections: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TimescaleSettings:
+    """How TimescaleDB is used. `enabled`: auto (where the server has it), true or false; intervals as PostgreSQL reads.
+
+    Nothing is used before `apex timescale enable`.
+    """
+
+    enabled: str = "auto"
+    chunk_interval: str = "1 month"
+    compression_after: str = "7 days"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a run needs to know. `database_url` None means the embedded PostgreSQL."""
 
@@ -118,6 +155,8 @@ class Settings:
     futu: FutuSettings
     ib: IbSettings
     display_timezone: ZoneInfo
+    pool: PoolSettings = PoolSettings()
+    timescale: TimescaleSettings = TimescaleSettings()
 
 
 def load(environ: Mapping[str, str] | None = None, config_file: Path | None = None) -> Settings:
@@ -155,6 +194,11 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "IB_TWS_PORT": str(ib.tws_port),
         "IB_TWS_CLIENT_ID": str(ib.tws_client_id),
         "APEX_DISPLAY_TIMEZONE": settings.display_timezone.key,
+        "APEX_POOL_MIN_CONNECTIONS": str(settings.pool.min_connections),
+        "APEX_POOL_MAX_CONNECTIONS": str(settings.pool.max_connections),
+        "APEX_TIMESCALE": settings.timescale.enabled,
+        "APEX_TIMESCALE_CHUNK_INTERVAL": settings.timescale.chunk_interval,
+        "APEX_TIMESCALE_COMPRESSION_AFTER": settings.timescale.compression_after,
     }
     return {name: value for name, value in values.items() if value}
 
@@ -226,10 +270,38 @@ def _expanded(file: str, text: str, env: Mapping[str, str]) -> str:
     return re.sub(r"\$\{(\w+)\}", read, text)
 
 
+def database_url(parts: Mapping[str, str]) -> str | None:
+    """The URL that a server is reached by: `url`, or put together of host, port, database, user and password.
+
+    None where neither a URL nor a host is told.
+    """
+    if parts.get("url") or not parts.get("host"):
+        return parts.get("url")
+    secret = f":{quote(parts['password'], safe='')}" if parts.get("password") else ""
+    user = f"{quote(parts['user'], safe='')}{secret}@" if parts.get("user") else ""
+    is_folder = parts["host"].startswith("/")
+    host, socket = ("", f"?host={quote(parts['host'], safe='')}") if is_folder else (parts["host"], "")
+    port = f":{parts['port']}" if parts.get("port") and not is_folder else ""
+    socket += f"&port={parts['port']}" if parts.get("port") and is_folder else ""
+    return f"postgresql://{user}{host}{port}/{quote(parts.get('database') or 'apex', safe='')}{socket}"
+
+
+def _database_url(values: Mapping[str, str]) -> str | None:
+    names = {"url": "URL", "host": "HOST", "port": "PORT", "database": "NAME", "user": "USER", "password": "PASSWORD"}
+    return database_url({part: values.get(f"APEX_DATABASE_{name}", "") for part, name in names.items()}) or None
+
+
+def pool_settings(least: int, most: int) -> PoolSettings:
+    """The bounds of a pool; ConfigError where the lower one is above the upper one."""
+    if not 0 <= least <= most or most < 1:
+        raise ConfigError(f"a pool of {least} to {most} connections cannot be: see min_connections")
+    return PoolSettings(least, most)
+
+
 def _parsed(values: Mapping[str, str]) -> Settings:
     return Settings(
         home=Path(values["APEX_HOME"]).expanduser().resolve(),
-        database_url=values.get("APEX_DATABASE_URL"),
+        database_url=_database_url(values),
         dagster_database_url=values.get("APEX_DAGSTER_DATABASE_URL"),
         brokers=_brokers(values["APEX_BROKERS"]),
         history_start=_date(values, "APEX_HISTORY_START"),
@@ -255,6 +327,14 @@ def _parsed(values: Mapping[str, str]) -> Settings:
             tws_client_id=_whole(values, "IB_TWS_CLIENT_ID"),
         ),
         display_timezone=_zone(values["APEX_DISPLAY_TIMEZONE"]),
+        pool=pool_settings(
+            _whole(values, "APEX_POOL_MIN_CONNECTIONS"), _whole(values, "APEX_POOL_MAX_CONNECTIONS", most=1000)
+        ),
+        timescale=TimescaleSettings(
+            _one_of(values, "APEX_TIMESCALE", ("auto", "true", "false")),
+            values["APEX_TIMESCALE_CHUNK_INTERVAL"],
+            values["APEX_TIMESCALE_COMPRESSION_AFTER"],
+        ),
     )
 
 
@@ -276,6 +356,13 @@ def _whole(values: Mapping[str, str], name: str, most: int = 10**9) -> int:
             f"{name} is {text!r}; it must be a whole number from 1{f' to {most}' if most < 10**9 else ''}"
         )
     return int(text)
+
+
+def _one_of(values: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
+    text = values[name].lower()
+    if text not in known:
+        raise ConfigError(f"{name} is {values[name]!r}; it is one of {', '.join(known)}")
+    return text
 
 
 def _seconds(values: Mapping[str, str], name: str) -> float:

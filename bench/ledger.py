@@ -22,10 +22,11 @@ from apex_pipeline.domain.ledger import Lot, PositionMovement, RealizedPnl
 from apex_pipeline.domain.lots import match
 from apex_pipeline.settings import PROJECT_DIR, sibling_database
 from apex_pipeline.store.create import ensure_database
-from apex_pipeline.store.db import Database, Transaction
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.migrate import MigrationRunner
 from apex_pipeline.store.repositories.matching import MatchRepository
 from apex_pipeline.store.tables import row_as
+from apex_pipeline.store.transaction import Transaction
 
 TRADES, INSTRUMENTS, DAYS, DAILY = 1_000_000, 300, 2_500, 1_000
 FIRST, LAST = date(2016, 1, 4), date(2040, 1, 1)

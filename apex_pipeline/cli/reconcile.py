@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from getpass import getuser
+from typing import Any
 
 from apex_pipeline.cli.console import DONE, UNFINISHED, line, progress, show
 from apex_pipeline.cli.opening import Opened
@@ -59,7 +60,7 @@ def _days(found: Opened, from_date: date | None, to_date: date | None) -> tuple[
 
 def list_breaks(found: Opened, states: Sequence[BreakState], *, as_json: bool) -> None:
     """Print the breaks in these states, offenders first."""
-    everything = {"from_date": EVER, "to_date": date.max}
+    everything: dict[str, Any] = {"from_date": EVER, "to_date": date.max}
     if as_json:
         rows = [row for row in BreakRepository(found.db).existing(*everything.values()) if row.state in states]
         line(to_json([as_row(row) for row in rows]))

@@ -13,7 +13,7 @@ AGREES = "none: every check agrees"
 
 def reconciliation_tables(db: Database, from_date: date, to_date: date, zone: tzinfo = UTC) -> list[ReportTable]:
     """The tables about these days, offenders first, with instants as people in `zone` read them."""
-    days = {"from_date": from_date, "to_date": to_date}
+    days: dict[str, Any] = {"from_date": from_date, "to_date": to_date}
     tables = [
         ReportTable("open_breaks", "Open breaks", db.fetch("report_recon_open", **days), AGREES),
         ReportTable("settled_breaks", "Accounted for", db.fetch("report_recon_settled", **days), "none"),

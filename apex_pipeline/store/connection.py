@@ -12,15 +12,19 @@ from urllib.parse import urlsplit
 import psycopg2
 import psycopg2.extras
 
-from apex_pipeline.errors import ConfigError, StorageError
+from apex_pipeline.errors import ConfigError, StorageUnavailable
 
 CONNECT_TIMEOUT_SECONDS = 10
+TCP_USER_TIMEOUT_SECONDS = 60
+SESSION = "-c timezone=UTC -c lock_timeout=60s -c idle_in_transaction_session_timeout=10min"
 
 
-def connect(url: str) -> psycopg2.extensions.connection:
+def connect(url: str, statement_timeout: float | None = None) -> psycopg2.extensions.connection:
     """Return an open connection in UTC that reads jsonb numbers as Decimals.
 
-    StorageError when the server cannot be reached, ConfigError when the URL is not one; neither shows a password.
+    `statement_timeout`: seconds after which the server gives up a statement.
+
+    StorageUnavailable when the server cannot be reached, ConfigError when the URL is not one; neither shows a password.
     """
     try:
         connection = psycopg2.connect(
@@ -28,10 +32,11 @@ def connect(url: str) -> psycopg2.extensions.connection:
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             application_name="apex",
             keepalives_idle=30,
-            options="-c timezone=UTC -c lock_timeout=60s -c idle_in_transaction_session_timeout=10min",
+            tcp_user_timeout=TCP_USER_TIMEOUT_SECONDS * 1000,
+            options=f"{SESSION} -c statement_timeout={round((statement_timeout or 0) * 1000)}",
         )
     except psycopg2.OperationalError as error:
-        raise StorageError(f"cannot reach the database {where(url)}: {reason(error)}") from None
+        raise StorageUnavailable(f"cannot reach the database {where(url)}: {reason(error)}") from None
     except psycopg2.ProgrammingError:
         raise ConfigError("APEX_DATABASE_URL is not a valid PostgreSQL URL") from None
     psycopg2.extras.register_default_jsonb(connection, loads=_loads)

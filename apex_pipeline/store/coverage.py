@@ -1,7 +1,8 @@
 """How much is there: rows per day and table, coverage per account, what waits in quarantine."""
 
+from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Any, LiteralString
 
 from apex_pipeline.store.db import Database
 
@@ -25,7 +26,7 @@ DATE_COLUMNS = {
 }
 """The column that decides a row's partition; raw tables and breaks call it business_date."""
 
-WITHOUT_DATE = {
+WITHOUT_DATE: Mapping[str, LiteralString] = {
     "instruments": "instruments_by_day",
     "fee_allocations": "fee_allocations_by_day",
     "strategy_positions": "strategy_positions_by_day",

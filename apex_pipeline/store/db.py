@@ -1,80 +1,37 @@
-"""One connection to PostgreSQL, named statements, and the guarded merge that serves every table.
+"""PostgreSQL as the program sees it: connections shared by threads, transactions, locks, and statements by name.
 
-Rows are COPYed to a temporary table and merged by key; a row is written only where it differs, so that
-loading the same rows again changes nothing. Table and column names come from `tables` only.
+Here: whose connection it is and for how long, what is tried again, how errors are told. Not here: what a statement does
+to rows, which is in `transaction`; how many connections there are, which is in `pool`.
 """
 
+import random
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from datetime import date
-from functools import cache
-from importlib.resources import files
-from typing import Any, LiteralString, cast
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from itertools import count
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import psycopg2
 import psycopg2.extras
 from psycopg2 import sql
 
-from apex_pipeline.errors import ConfigError, StorageError
+from apex_pipeline.errors import ConfigError, StorageError, StorageUnavailable
+from apex_pipeline.settings import Settings
 from apex_pipeline.store.connection import connect, reason, where
-from apex_pipeline.store.copy_text import copy_text, to_json
-from apex_pipeline.store.merging import (
-    change_statement,
-    keep_older_statement,
-    merge_from_statement,
-    merge_raw_statement,
-    merge_statement,
-    removal_statement,
-)
-from apex_pipeline.store.tables import Table, table_named
+from apex_pipeline.store.place import place_of
+from apex_pipeline.store.pool import Member, Pool
+from apex_pipeline.store.transaction import Query, Row, Transaction, statement
 
-Row = dict[str, Any]
+T = TypeVar("T")
 
+HEALTH_SECONDS = 5.0
+TRIES = 6
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 1.0
+"""Between tries the pause doubles, and is drawn at random below that, so that two who met do not meet again."""
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """What a merge did, in rows."""
-
-    inserted: int
-    updated: int
-    deleted: int = 0
-
-    @property
-    def changed(self) -> int:
-        return self.inserted + self.updated + self.deleted
-
-    def __add__(self, other: "Merged") -> "Merged":
-        return Merged(self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted)
-
-
-@dataclass(frozen=True, slots=True)
-class RawMerged:
-    """What a raw merge did: versions that became current, records already known, versions that came too late."""
-
-    new_versions: int
-    unchanged: int
-    superseded: int
-
-    @property
-    def told(self) -> int:
-        """All records, whatever became of them."""
-        return self.new_versions + self.unchanged + self.superseded
-
-    def __add__(self, other: "RawMerged") -> "RawMerged":
-        return RawMerged(
-            self.new_versions + other.new_versions,
-            self.unchanged + other.unchanged,
-            self.superseded + other.superseded,
-        )
-
-
-@cache
-def statement(name: str) -> LiteralString:
-    """The text of `store/sql/<name>.sql`; a literal of the package, never built from input."""
-    return cast("LiteralString", files("apex_pipeline.store").joinpath("sql", f"{name}.sql").read_text("utf-8"))
+_cursors = count()
 
 
 def database_name(url: str) -> str:
@@ -86,32 +43,32 @@ def database_name(url: str) -> str:
 
 
 class Database:
-    """A PostgreSQL connection, opened when first used and usable by one thread at a time.
+    """PostgreSQL, over connections that are opened when first used and shared by the threads of this process.
 
-    Raises StorageError when the server cannot be reached, ConfigError when the URL is not one.
+    `config`: settings, a URL, or what `database:` holds in apex.yaml. A thread keeps its connection within a block
+    (`transaction`, `lock`, `acquire`), and blocks within blocks share it. `statement_timeout`: seconds after which a
+    statement is given up, None for never. A statement is the name of a file in `store/sql`, or SQL text.
+
+    Raises StorageUnavailable when the server cannot be reached, ConfigError when the settings name none.
     """
 
-    def __init__(self, url: str) -> None:
-        if not url.startswith(("postgresql://", "postgres://")):
-            raise ConfigError(
-                "APEX_DATABASE_URL must begin with postgresql:// (unset it to use the embedded PostgreSQL)"
-            )
-        self.url = url
-        self._connection: psycopg2.extensions.connection | None = None
-        self._rehearsing = False
-        self._turn = threading.RLock()
+    def __init__(self, config: str | Settings | Mapping[str, Any], *, statement_timeout: float | None = None) -> None:
+        place = place_of(config)
+        self.url = place.url
+        self._pool = Pool(
+            lambda: connect(place.url, statement_timeout), place.pool.min_connections, place.pool.max_connections
+        )
+        self._of_thread = threading.local()
 
     def connect(self) -> None:
-        """Open the connection now instead of at first use."""
-        with self._turn:
-            self._live()
+        """Open the connections that a pool keeps at least, now instead of at first use."""
+        self._pool.warm()
 
     def close(self) -> None:
-        """Close the connection; it opens again when used."""
-        with self._turn:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        """Close the connections; they open again when used."""
+        if member := self._member():
+            member.connection.close()
+        self._pool.close()
 
     def __enter__(self) -> "Database":
         return self
@@ -119,26 +76,120 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _live(self) -> psycopg2.extensions.connection:
-        if self._connection is None or self._connection.closed:
-            self._connection = connect(self.url)
-        return self._connection
+    def health_check(self) -> bool:
+        """Whether the database answers within five seconds."""
+        try:
+            return self.fetchval("SELECT 1", timeout=HEALTH_SECONDS) == 1
+        except StorageError:
+            return False
+
+    def get_pool_stats(self) -> dict[str, int]:
+        """Connections of this process: size, idle, in_use, waiting, bounds, and what happened to those before."""
+        return self._pool.stats()
 
     @contextmanager
-    def transaction(self) -> Generator["Transaction"]:
-        """A transaction that commits at the end of the block and rolls back on any error; or a part of a rehearsal."""
-        with self._turn:
-            connection = self._live()
-            scope = _part_of(connection) if self._rehearsing else connection
+    def acquire(self) -> Generator[psycopg2.extensions.connection]:
+        """A connection of this thread's own for the time of the block; what is not committed is rolled back."""
+        with self._held() as member:
+            yield member.connection
+
+    def _member(self) -> Member | None:
+        return getattr(self._of_thread, "member", None)
+
+    @contextmanager
+    def _held(self) -> Generator[Member]:
+        """The connection that this thread holds already, or one of the pool for the time of the block."""
+        if (member := self._member()) is not None:
+            yield member
+            return
+        member = self._of_thread.member = self._pool.take()
+        try:
+            yield member
+        finally:
+            self._of_thread.member = None
+            member.is_rehearsing = member.in_transaction = False
+            self._pool.give(member)
+
+    @contextmanager
+    def transaction(self, timeout: float | None = None) -> Generator[Transaction]:
+        """A transaction that commits at the end of the block and rolls back on any error; within another, a part of it.
+
+        `timeout`: seconds that each of its statements may take. Raises StorageUnavailable for a connection that was
+        lost and for a deadlock or serialization failure: nothing was stored then. StorageError where the connection was
+        lost while committing, which leaves open whether it was.
+        """
+        with self._held() as member, _told_as_storage(member, self.url), _scope(member), _cursor(member) as cursor:
+            tx = Transaction(cursor)
+            if timeout is not None:
+                tx.execute("timeout_set", milliseconds=f"{max(1, round(timeout * 1000))}")
+            yield tx
+
+    def run(self, work: Callable[[Transaction], T], timeout: float | None = None) -> T:
+        """What `work` returns of a transaction; run again after a lost connection, a deadlock, a serialization failure.
+
+        `work` does nothing but use the transaction. A server that was never reached is tried once.
+        """
+        for pause in (*_pauses(), None):
             try:
-                with scope, connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
-                    yield Transaction(cursor)
-            except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-                self.close()
-                raise StorageError(f"the database {where(self.url)} was lost: {reason(error)}") from error
+                with self.transaction(timeout) as tx:
+                    return work(tx)
+            except StorageUnavailable:
+                if pause is None or self._member() is not None or not self.get_pool_stats()["opened"]:
+                    raise
+            time.sleep(pause)
+        raise AssertionError("the last try returns or raises")
+
+    def fetch(self, query: Query, /, *args: Any, timeout: float | None = None, **params: Any) -> list[Row]:
+        """All rows of a statement, in a transaction of its own; `args` stand for its %s, `params` for its %(names)s.
+
+        `timeout`: seconds that it may take. What `run` says of trying again holds here and below.
+        """
+        return self.run(lambda tx: tx.fetch(query, *args, **params), timeout)
+
+    def fetchrow(self, query: Query, /, *args: Any, timeout: float | None = None, **params: Any) -> Row | None:
+        """The first row of a statement, or None."""
+        return self.run(lambda tx: tx.fetchrow(query, *args, **params), timeout)
+
+    def fetchval(
+        self, query: Query, /, *args: Any, column: int = 0, timeout: float | None = None, **params: Any
+    ) -> Any:
+        """One column of the first row, counted from 0, or None."""
+        return self.run(lambda tx: tx.fetchval(query, *args, column=column, **params), timeout)
+
+    def execute(self, query: Query, /, *args: Any, timeout: float | None = None, **params: Any) -> int:
+        """Run a statement in a transaction of its own; returns the rows it touched."""
+        return self.run(lambda tx: tx.execute(query, *args, **params), timeout)
+
+    def executemany(
+        self, query: Query, rows: Iterable[Sequence[Any] | Mapping[str, Any]], timeout: float | None = None
+    ) -> int:
+        """Run a statement for each of these rows of parameters, all or none; returns how many they were."""
+        given = list(rows)
+        return self.run(lambda tx: tx.executemany(query, given), timeout)
+
+    def stream(self, query: Query, /, *args: Any, size: int = 2000, **params: Any) -> Iterator[Row]:
+        """The rows of a statement one by one; the server sends `size` at a time, so memory does not grow with them.
+
+        The connection is this generator's until it ends or is closed.
+        """
+        with self._held() as member, _told_as_storage(member, self.url), _scope(member):
+            name = f"apex_stream_{next(_cursors)}"
+            with member.connection.cursor(name, cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+                cursor.itersize = size
+                yield from Transaction(cursor).stream(query, *args, **params)
+
+    def table_exists(self, name: str) -> bool:
+        """Whether there is a table or view of this name."""
+        return bool(self.fetchval("table_exists", name=name))
+
+    def get_table_row_count(self, name: str) -> int:
+        """The rows of a table or view, counted; StorageError where there is none of this name."""
+        if not self.table_exists(name):
+            raise StorageError(f"there is no table {name!r} in the database {where(self.url)}")
+        return int(self.fetchval(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))))
 
     @contextmanager
-    def sealed(self) -> Generator["Transaction"]:
+    def sealed(self) -> Generator[Transaction]:
         """As `transaction`, for a stage that writes tables which only stages write: it seals the account-days it wrote.
 
         What is written otherwise breaks the seal of its account-day, which a check tells.
@@ -150,219 +201,121 @@ class Database:
 
     @contextmanager
     def rehearsal(self, *locks: str) -> Generator[None]:
-        """Whatever transactions do within the block is rolled back at its end; they see what those before them did.
+        """Whatever this thread's transactions do within the block is rolled back at its end; they see each other.
 
         `locks` are held throughout: what a stage wrote within stays locked after the stage gave its own lock back, and
         who takes that lock then would wait for the rows, while a later stage of the block waits for the lock.
         """
-        with self._turn, ExitStack() as stack:
+        with self._held() as member, ExitStack() as stack:
             for name in locks:
                 stack.enter_context(self.lock(name))
-            connection = self._live()
-            self._rehearsing = True
+            member.is_rehearsing = True
             try:
                 yield
             finally:
-                self._rehearsing = False
-                if not connection.closed:
-                    connection.rollback()
+                member.is_rehearsing = False
+                if not member.connection.closed:
+                    member.connection.rollback()
 
     @contextmanager
     def autocommit(self) -> Generator[psycopg2.extensions.cursor]:
         """A cursor outside any transaction, for the few statements that need it."""
-        with self._turn:
-            connection = self._live()
-            connection.autocommit = True
+        with self._held() as member:
+            member.connection.autocommit = True
             try:
-                with connection.cursor() as cursor:
+                with member.connection.cursor() as cursor:
                     yield cursor
             finally:
-                connection.autocommit = False
-
-    def fetch(self, name: str, /, **params: Any) -> list[Row]:
-        """All rows of a named statement, in a transaction of its own."""
-        with self.transaction() as tx:
-            return tx.fetch(name, **params)
-
-    def fetchrow(self, name: str, /, **params: Any) -> Row | None:
-        """The first row of a named statement, or None."""
-        rows = self.fetch(name, **params)
-        return rows[0] if rows else None
-
-    def fetchval(self, name: str, /, **params: Any) -> Any:
-        """The first column of the first row, or None."""
-        row = self.fetchrow(name, **params)
-        return next(iter(row.values())) if row else None
-
-    def execute(self, name: str, /, **params: Any) -> int:
-        """Run a named statement in a transaction of its own; returns the rows it touched."""
-        with self.transaction() as tx:
-            return tx.execute(name, **params)
+                if not member.connection.closed:
+                    member.connection.autocommit = False
 
     @contextmanager
     def lock(self, name: str, on_wait: Callable[[], None] = lambda: None) -> Generator[None]:
         """Hold a session-level advisory lock by name; released also when this process dies.
 
-        `on_wait` is called once if another process holds the lock.
+        `on_wait` is called once if another connection holds the lock.
         """
-        with self._turn:
+        with self._held() as member:
             if not self.fetchval("lock_try", name=name):
                 on_wait()
                 self.fetchval("lock_wait", name=name)
-        try:
-            yield
-        finally:
-            with self._turn:
-                if self._connection is not None and not self._connection.closed:
+            try:
+                yield
+            finally:
+                if not member.connection.closed:
                     self.fetchval("lock_release", name=name)
 
 
-class Transaction:
-    """The statements of one transaction."""
+@contextmanager
+def _told_as_storage(member: Member, url: str) -> Generator[None]:
+    """What the driver says of connections and of other writers, in the errors of this program."""
+    try:
+        yield
+    except psycopg2.extensions.TransactionRollbackError as error:
+        raise StorageUnavailable(f"another writer of {where(url)} stood in the way: {reason(error)}") from error
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        if member.connection.closed:
+            raise StorageUnavailable(f"the database {where(url)} was lost: {reason(error)}") from error
+        raise StorageError(f"the database {where(url)} did not do it: {reason(error)}") from error
 
-    def __init__(self, cursor: psycopg2.extras.RealDictCursor) -> None:
-        self._cursor = cursor
 
-    def fetch(self, name: str, /, **params: Any) -> list[Row]:
-        """All rows of a named statement."""
-        self._cursor.execute(statement(name), _adapted(params))
-        return [dict(row) for row in self._cursor.fetchall()]
+def _cursor(member: Member) -> psycopg2.extras.RealDictCursor:
+    return member.connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor)
 
-    def execute(self, name: str, /, **params: Any) -> int:
-        """Run a named statement; returns the rows it touched."""
-        self._cursor.execute(statement(name), _adapted(params))
-        return self._cursor.rowcount
 
-    def find(self, table: Table, where: Mapping[str, Any], most: int) -> list[Row]:
-        """Rows of a table whose columns hold these values, in the order of its key."""
-        conditions = [sql.SQL("{} = %s").format(sql.Identifier(column)) for column in where]
-        self._cursor.execute(
-            sql.SQL("SELECT * FROM {} WHERE {} ORDER BY {} LIMIT %s").format(
-                sql.Identifier(table.name),
-                sql.SQL(" AND ").join(conditions),
-                sql.SQL(", ").join(map(sql.Identifier, table.key)),
-            ),
-            (*where.values(), most),
-        )
-        return [dict(row) for row in self._cursor.fetchall()]
-
-    def count_by_day(self, table: str, column: str, first: date, last: date) -> dict[date, int]:
-        """Rows of a table per day of a date column, inclusive."""
-        self._cursor.execute(
-            sql.SQL("SELECT {0} AS day, count(*) AS rows FROM {1} WHERE {0} BETWEEN %s AND %s GROUP BY 1").format(
-                sql.Identifier(column), sql.Identifier(table)
-            ),
-            (first, last),
-        )
-        return {row["day"]: row["rows"] for row in self._cursor.fetchall()}
-
-    def analyze_changed(self, tables: Iterable[str]) -> None:
-        """Make new statistics of those tables that grew or shrank by more than a tenth, as autovacuum will much later.
-
-        What follows in a transaction that fills a table is planned as if the table were still empty, which can cost
-        minutes where milliseconds are enough. Until the transaction ends nobody else can do the same to that table.
-        """
-        for row in self.fetch("statistics_due", tables=sorted(tables)):
-            self._cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(row["name"])))
-
-    def run_script(self, text: str) -> None:
-        """Run a migration file."""
-        self._cursor.execute(text)
-
-    def stage(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> int:
-        """COPY rows to the temporary table `staged`, shaped as `table`; returns their number. None make no table."""
-        buffer, count = copy_text(table.columns, rows)
-        if not count:
-            return 0
-        self._cursor.execute("DROP TABLE IF EXISTS staged")
-        columns = [sql.Identifier(column) for column in table.columns]
-        self._cursor.execute(
-            sql.SQL("CREATE TEMPORARY TABLE staged ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
-                sql.SQL(", ").join(columns), sql.Identifier(table.name)
-            )
-        )
-        self._cursor.copy_expert("COPY staged FROM STDIN", buffer)
-        return count
-
-    def merge(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> Merged:
-        """Insert what is new and update what differs; an equal row is not written."""
-        return self._merge_staged(table) if self.stage(table, rows) else Merged(0, 0)
-
-    def copy(self, table: Table, target: str, rows: Iterable[Mapping[str, Any]]) -> int:
-        """COPY rows to a table of this transaction that is shaped as `table`; returns their number."""
-        buffer, count = copy_text(table.columns, rows)
-        columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
-        if count:
-            self._cursor.copy_expert(sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(target), columns), buffer)
-        return count
-
-    def merge_from(self, table: Table, source: str) -> Merged:
-        """As `merge`, of the rows of a table of this transaction, in which each key stands once."""
-        return self._merged(merge_from_statement(table, source))
-
-    def _merge_staged(self, table: Table) -> Merged:
-        return self._merged(merge_statement(table))
-
-    def _merged(self, merge: sql.Composed) -> Merged:
-        self._cursor.execute(merge)
-        counts = self._cursor.fetchone() or {"inserted": 0, "updated": 0}
-        return Merged(counts["inserted"], counts["updated"])
-
-    def change(self, proposal: Mapping[str, Any]) -> int:
-        """Insert, update or delete a row by its key, as a proposal tells it in JSON; returns the rows it touched."""
-        table = table_named(proposal["table"])
-        row, key = dict(proposal.get("row", {})), dict(proposal.get("key", {}))
-        given = {"row": to_json({**key, **row}), "key": to_json(key)}
-        self._cursor.execute(change_statement(table, proposal["do"], tuple(row), tuple(key)), given)
-        return self._cursor.rowcount
-
-    def replace_days(
-        self, table: Table, rows: Iterable[Mapping[str, Any]], broker: str, days: Sequence[tuple[str, date]]
-    ) -> Merged:
-        """Make these the only rows of an account-day of `table`, which names broker, account_id and business_date."""
-        staged = self.stage(table, rows)
-        accounts, dates = [account for account, _ in days], [day for _, day in days]
-        removal = removal_statement(table, all_rows=not staged)
-        self._cursor.execute(removal, {"broker": broker, "accounts": accounts, "dates": dates})
-        removed = self._cursor.rowcount
-        return self._merge_staged(table) + Merged(0, 0, removed) if staged else Merged(0, 0, removed)
-
-    def add(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Insert rows whose key is not there yet."""
-        if self.stage(table, rows):
-            columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
-            self._cursor.execute(
-                sql.SQL("INSERT INTO {0} ({1}) SELECT {1} FROM staged ORDER BY {1} ON CONFLICT DO NOTHING").format(
-                    sql.Identifier(table.name), columns
-                )
-            )
-
-    def merge_raw(self, table: Table, rows: Iterable[Mapping[str, Any]], broker: str, load_id: int) -> RawMerged:
-        """Append versions: newer or different records replace the current one, older ones join the history.
-
-        The days of changed records become dirty for normalization in the same transaction.
-        """
-        staged = self.stage(table, rows)
-        self._cursor.execute(keep_older_statement(table))
-        superseded = self._cursor.rowcount
-        self._cursor.execute(merge_raw_statement(table), {"broker": broker, "load_id": load_id})
-        new = next(iter((self._cursor.fetchone() or {"changed": 0}).values()))
-        return RawMerged(new, staged - superseded - new, superseded)
+def _scope(member: Member) -> AbstractContextManager[None]:
+    return (_part_of if member.is_rehearsing else _savepoint if member.in_transaction else _whole)(member)
 
 
 @contextmanager
-def _part_of(connection: psycopg2.extensions.connection) -> Generator[None]:
-    """A transaction within the open one; its temporary tables go with it."""
-    with connection.cursor() as cursor:
+def _whole(member: Member) -> Generator[None]:
+    """A transaction of its own."""
+    member.in_transaction = True
+    try:
+        yield
+        _commit(member.connection)
+    except BaseException:
+        with suppress(psycopg2.Error):
+            member.connection.rollback()
+        raise
+    finally:
+        member.in_transaction = False
+
+
+def _commit(connection: psycopg2.extensions.connection) -> None:
+    try:
+        connection.commit()
+    except psycopg2.extensions.TransactionRollbackError:
+        raise
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        raise StorageError(
+            "the database was lost while it stored a change, which it may have stored or not: look before you repeat it"
+        ) from error
+
+
+@contextmanager
+def _savepoint(member: Member) -> Generator[None]:
+    """A part of the open transaction that can fail alone."""
+    with member.connection.cursor() as cursor:
         cursor.execute("SAVEPOINT part")
         try:
             yield
         except BaseException:
-            cursor.execute("ROLLBACK TO SAVEPOINT part")
+            with suppress(psycopg2.Error):
+                cursor.execute("ROLLBACK TO SAVEPOINT part")
             raise
-        cursor.execute(statement("temporary_tables_drop"))
         cursor.execute("RELEASE SAVEPOINT part")
 
 
-def _adapted(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: to_json(value) if isinstance(value, dict) else value for name, value in params.items()}
+@contextmanager
+def _part_of(member: Member) -> Generator[None]:
+    """A transaction within a rehearsal; its temporary tables go with it."""
+    with _savepoint(member), member.connection.cursor() as cursor:
+        yield
+        cursor.execute(statement("temporary_tables_drop"))
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds to wait before each further try."""
+    for number in range(TRIES - 1):
+        yield random.uniform(0, min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**number))  # noqa: S311

@@ -12,7 +12,8 @@ from pathlib import Path
 import psycopg2
 
 from apex_pipeline.errors import ConfigError, MigrationChanged, SchemaError, SchemaOutdated
-from apex_pipeline.store.db import Database, Row
+from apex_pipeline.store.db import Database
+from apex_pipeline.store.transaction import Row
 
 MINIMUM_SERVER = 150000
 _FILE = re.compile(r"(\d{3})_([a-z0-9_]+)\.sql")

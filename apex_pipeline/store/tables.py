@@ -7,6 +7,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
+from apex_pipeline.domain.engine import Instance, LoggedSignal, PortfolioPosition, PortfolioState, PyramidingState
 from apex_pipeline.domain.ledger import (
     AccountRule,
     BookPosition,
@@ -44,6 +45,7 @@ from apex_pipeline.domain.models import (
     Trade,
 )
 from apex_pipeline.domain.reconciliation import Break, BreakChange, Compared, ReconciledDay
+from apex_pipeline.domain.results import Backtest, LlmCall, ResearchRecord, RiskSignal, RiskSnapshot, SystemEvent
 from apex_pipeline.domain.statements import (
     BrokerFigures,
     BrokerLot,
@@ -73,6 +75,8 @@ class Table:
     `keep_known`: columns where an unknown value never replaces a known one.
     `keep_first`: columns that keep the value of the first insert.
     `quiet`: columns that alone are no reason to write a row again, such as when a state was observed.
+    `generated`: columns that the database fills where a row says None.
+    `natural`: the unique columns that tell whether a row is known already, where the key is generated.
     """
 
     name: str
@@ -81,6 +85,13 @@ class Table:
     keep_known: frozenset[str] = frozenset()
     keep_first: frozenset[str] = frozenset()
     quiet: frozenset[str] = frozenset()
+    generated: frozenset[str] = frozenset()
+    natural: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The columns by which a row is told again."""
+        return self.natural or self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +287,39 @@ BAR_GAPS = Table(
 SIGNALS = Table("trade_signals", columns_of(TradeSignal), ("signal_uid",), keep_first=frozenset({"created_at"}))
 POSITION_SNAPSHOTS = Table("position_snapshots", columns_of(PositionSnapshot), ("broker", "account_id", "captured_at"))
 ACCOUNT_SNAPSHOTS = Table("account_snapshots", columns_of(AccountSnapshot), ("broker", "account_id", "captured_at"))
+RISK_SNAPSHOTS = Table("risk_snapshots", columns_of(RiskSnapshot), ("scope", "captured_at"))
+RISK_SIGNALS = Table(
+    "risk_signals", columns_of(RiskSignal), ("signal_uid",), generated=frozenset({"signal_uid", "raised_at"})
+)
+BACKTESTS = Table(
+    "backtests", columns_of(Backtest), ("backtest_uid",), generated=frozenset({"backtest_uid", "created_at"})
+)
+SYSTEM_EVENTS = Table(
+    "system_events", columns_of(SystemEvent), ("event_id",), generated=frozenset({"event_id", "occurred_at"})
+)
+LLM_CALLS = Table("llm_analysis_log", columns_of(LlmCall), ("call_id",), generated=frozenset({"call_id", "called_at"}))
+RESEARCH = Table(
+    "research_records",
+    columns_of(ResearchRecord),
+    ("record_id",),
+    generated=frozenset({"record_id", "recorded_at"}),
+    natural=("fingerprint",),
+)
+PORTFOLIO_POSITIONS = Table(
+    "portfolio_positions", columns_of(PortfolioPosition), ("position_id",), generated=frozenset({"updated_at"})
+)
+PORTFOLIO_STATE = Table("portfolio_state", columns_of(PortfolioState), ("id",), generated=frozenset({"updated_at"}))
+PYRAMIDING = Table(
+    "pyramiding_state", columns_of(PyramidingState), ("instrument",), generated=frozenset({"updated_at"})
+)
+SIGNAL_LOG = Table(
+    "signal_log",
+    columns_of(LoggedSignal),
+    ("signal_id",),
+    generated=frozenset({"signal_id", "received_at"}),
+    natural=("fingerprint",),
+)
+INSTANCES = Table("instance_metadata", columns_of(Instance), ("instance_id",))
 DIRTY_DAYS = Table("dirty_days", columns_of(DirtyDay), columns_of(DirtyDay))
 
 ROW_CLASSES: dict[str, type] = {
@@ -312,7 +356,26 @@ ROW_CLASSES: dict[str, type] = {
     "trade_signals": TradeSignal,
     "position_snapshots": PositionSnapshot,
     "account_snapshots": AccountSnapshot,
+    "risk_snapshots": RiskSnapshot,
+    "risk_signals": RiskSignal,
+    "backtests": Backtest,
+    "system_events": SystemEvent,
+    "llm_analysis_log": LlmCall,
+    "research_records": ResearchRecord,
+    "portfolio_positions": PortfolioPosition,
+    "portfolio_state": PortfolioState,
+    "pyramiding_state": PyramidingState,
+    "signal_log": LoggedSignal,
+    "instance_metadata": Instance,
 }
+
+_OF_ENGINES = (
+    *(EXCHANGES, BARS, BAR_GAPS, SIGNALS, POSITION_SNAPSHOTS, ACCOUNT_SNAPSHOTS, RISK_SNAPSHOTS, RISK_SIGNALS),
+    *(BACKTESTS, SYSTEM_EVENTS, LLM_CALLS, RESEARCH, PORTFOLIO_POSITIONS, PORTFOLIO_STATE, PYRAMIDING, SIGNAL_LOG),
+    *(INSTANCES, LEDGER_TABLES["positions"], LEDGER_TABLES["round_trips"]),
+)
+ENGINE_TABLES = frozenset(table.name for table in _OF_ENGINES)
+"""Tables that an engine may write; stages alone write the others, whose rows they seal."""
 
 
 _NAMED: Mapping[str, Table] = {

@@ -12,6 +12,7 @@ from apex_pipeline.brokers.scenario import Scenario
 from apex_pipeline.pipeline import silent
 from apex_pipeline.store.repositories.matching import MatchRepository
 from apex_pipeline.store.repositories.valuing import ValueRepository
+from apex_pipeline.store.transaction import statement
 from tests.pipeline.conftest import QUERY_ID, TOKEN, Stage, World, first_weekday, ib_broker
 from tests.store.rows import query, value
 
@@ -45,14 +46,20 @@ def valued(stage: Stage, scenario: Scenario, database_url: str) -> Any:
 
 
 def found(world: World, check: str) -> list[Any]:
-    return world.db.fetch(f"check_{check}", from_date=world.scenario.start, to_date=world.today)
+    return world.db.fetch(statement(f"check_{check}"), from_date=world.scenario.start, to_date=world.today)
 
 
 def test_cash_and_returns_equal_what_the_brokers_say_and_a_missing_fee_does_not(valued: World) -> None:
     first, last = valued.scenario.start, valued.today
     for check in CHECKS:
         assert found(valued, check) == []
-        assert sum(row["subjects"] for row in valued.db.fetch(f"subjects_{check}", from_date=first, to_date=last)) > 20
+        assert (
+            sum(
+                row["subjects"]
+                for row in valued.db.fetch(statement(f"subjects_{check}"), from_date=first, to_date=last)
+            )
+            > 20
+        )
     _total_cash_is_the_brokers(valued)
     _net_asset_value_is_the_brokers_but_for_accruals(valued)
     query(valued.db.url, "DELETE FROM cash_ledger WHERE entry_uid IN (SELECT min(entry_uid) FROM cash_ledger "

@@ -113,7 +113,7 @@ def test_the_lines_of_a_day_run_and_a_line_that_is_gone_is_gone(db: Database, tm
     _load(db, tmp_path / "whole", [_text((0, DAYS - 1))])
     assert value(db.url, "SELECT count(*) FROM broker_funds WHERE from_date IS NOT NULL") == 2
     assert _open_breaks(db) == []
-    span = {"from_date": FIRST, "to_date": FIRST + timedelta(days=DAYS)}
+    span: dict[str, Any] = {"from_date": FIRST, "to_date": FIRST + timedelta(days=DAYS)}
     assert [one["subjects"] for one in db.fetch("subjects_the_balance_of_funds_runs", **span)] == [1]
     _ = query(db.url, "UPDATE broker_funds SET amount = amount + 1 WHERE balance = 387")
     assert len(db.fetch("check_the_balance_of_funds_runs", **span)) == 2

@@ -8,10 +8,10 @@ from apex_pipeline.brokers.scenario_generator import generate
 from apex_pipeline.domain.checks import CheckName
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.reconciliation import Finding
-from apex_pipeline.store.db import Merged
 from apex_pipeline.store.repositories.breaks import BreakRepository
 from apex_pipeline.store.repositories.matching import MatchRepository
 from apex_pipeline.store.repositories.openings import rewrite_openings
+from apex_pipeline.store.transaction import Merged
 from tests.pipeline.conftest import Stage, World, business_rows
 from tests.store.rows import query, value
 

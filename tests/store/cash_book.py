@@ -19,7 +19,7 @@ from apex_pipeline.domain.models import (
     TradeKind,
 )
 from apex_pipeline.domain.statements import BrokerFigures, BrokerTradeFigures, ConversionRate, FundsLine
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.cash import rewrite_cash
 from apex_pipeline.store.tables import (
     BROKER_BALANCES,
@@ -31,6 +31,7 @@ from apex_pipeline.store.tables import (
     Table,
     as_row,
 )
+from apex_pipeline.store.transaction import Merged
 from tests.store.rows import query, value
 
 IB, FUTU = "U1", "100"

@@ -14,9 +14,10 @@ from psycopg2.extras import RealDictCursor
 from apex_pipeline.domain.ledger import Lot, LotMove, PositionMovement, RealizedPnl
 from apex_pipeline.domain.lots import match
 from apex_pipeline.domain.models import AssetClass, Broker, Fee, FeeType, Side, Trade, TradeKind
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.matching import MatchRepository
 from apex_pipeline.store.tables import DIRTY_DAYS, FEES, TRADES, as_row, row_as
+from apex_pipeline.store.transaction import Merged
 from tests.store.rows import connected, query, tables_hash
 
 T = TypeVar("T")

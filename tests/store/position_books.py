@@ -9,9 +9,10 @@ from typing import Any
 from apex_pipeline.domain.ledger import Action, MovementKind, Place, PositionMovement
 from apex_pipeline.domain.lots import Matched, match
 from apex_pipeline.domain.models import AssetClass, Broker, BrokerPosition
-from apex_pipeline.store.db import Database, Merged, Transaction
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.positions import rewrite_positions
 from apex_pipeline.store.tables import BROKER_POSITIONS, LEDGER_TABLES, as_row
+from apex_pipeline.store.transaction import Merged, Transaction
 
 ACCOUNT, STOCK, OTHER = "U1", "265598", "8314"
 MONDAY = date(2024, 3, 4)

@@ -17,10 +17,11 @@ from apex_pipeline.domain.ledger import (
     RealizedPnl,
 )
 from apex_pipeline.domain.models import AssetClass, Broker, Instrument, OptionRight, Side, Trade, TradeKind
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.calendars import refresh_calendars
 from apex_pipeline.store.repositories.rules import rewrite_rules
 from apex_pipeline.store.tables import INSTRUMENTS, LEDGER_TABLES, TRADES, as_row
+from apex_pipeline.store.transaction import Merged
 from tests.store.rows import query, value
 
 MONDAY = date(2025, 3, 3)

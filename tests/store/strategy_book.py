@@ -17,9 +17,10 @@ from apex_pipeline.domain.models import (
     TradeKind,
 )
 from apex_pipeline.pipeline import classify_strategies
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.ledger import mark_changed
 from apex_pipeline.store.tables import BROKER_POSITIONS, INSTRUMENTS, ORDERS, TRADES, as_row
+from apex_pipeline.store.transaction import Merged
 from tests.store.check_rows import made
 from tests.store.rows import query
 

@@ -2,8 +2,9 @@
 
 from datetime import date, timedelta
 
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.calendars import refresh_calendars
+from apex_pipeline.store.transaction import Merged
 from tests.store.rows import query, value
 from tests.store.rules_book import (
     ALL,

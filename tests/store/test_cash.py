@@ -9,8 +9,9 @@ import pytest
 
 from apex_pipeline.domain.models import AssetClass, CashKind, FeeAllocation, FeeType, TradeKind
 from apex_pipeline.settings import PROJECT_DIR
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.migrate import MigrationRunner
+from apex_pipeline.store.transaction import Merged
 from tests.store.cash_book import (
     BEGINNING,
     FUTU,

@@ -9,6 +9,7 @@ import pytest
 from apex_pipeline.domain.models import Broker, BrokerBalance, CashKind
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.rehearsing import RehearsalRepository
+from apex_pipeline.store.transaction import statement
 from tests.store.cash_book import FUTU, IB, covered, fee, line, movement, report, rewritten, store, trade
 from tests.store.rows import query
 
@@ -22,12 +23,12 @@ REPORT, FUNDS, FLOW = (
 
 def found(db: Database, check: str, day: date = MON, last: date = WED) -> list[tuple[Any, ...]]:
     """(subject, expected, actual, severity, cause) of what does not hold."""
-    rows = db.fetch(f"check_{check}", from_date=day, to_date=last)
+    rows = db.fetch(statement(f"check_{check}"), from_date=day, to_date=last)
     return [(row["subject"], row["expected"], row["actual"], row["severity"], row["cause"]) for row in rows]
 
 
 def compared(db: Database, check: str) -> int:
-    return sum(row["subjects"] for row in db.fetch(f"subjects_{check}", from_date=MON, to_date=WED))
+    return sum(row["subjects"] for row in db.fetch(statement(f"subjects_{check}"), from_date=MON, to_date=WED))
 
 
 def a_statement(db: Database) -> None:
@@ -54,7 +55,7 @@ def a_statement(db: Database) -> None:
 
 
 def evidence(db: Database, check: str) -> dict[str, Any]:
-    return db.fetch(f"check_{check}", from_date=MON, to_date=WED)[0]["evidence"]
+    return db.fetch(statement(f"check_{check}"), from_date=MON, to_date=WED)[0]["evidence"]
 
 
 def test_a_clean_statement_closes_and_something_was_compared(db: Database) -> None:
@@ -316,7 +317,7 @@ def test_snapshots_that_were_taken_after_all_of_it_need_not_differ(db: Database)
 
 def set_right(db: Database) -> None:
     """Make the changes that the finding proposes and write the cash again."""
-    (row,) = db.fetch(f"check_{FUNDS}", from_date=MON, to_date=WED)
+    (row,) = db.fetch(statement(f"check_{FUNDS}"), from_date=MON, to_date=WED)
     RehearsalRepository(db).change(row["evidence"]["set_right"])
     rewritten(db)
 
@@ -349,7 +350,7 @@ def test_a_booking_on_another_day_than_its_line_is_moved_to_it(db: Database) -> 
     query(db.url, "UPDATE cash_movements SET booked_on = %s", MON)
     rewritten(db)
     assert [row[1:3] for row in found(db, FUNDS)] == [(Decimal(0), Decimal(3)), (Decimal(3), Decimal(0))]
-    on_its_day, _ = db.fetch(f"check_{FUNDS}", from_date=MON, to_date=WED)
+    on_its_day, _ = db.fetch(statement(f"check_{FUNDS}"), from_date=MON, to_date=WED)
     RehearsalRepository(db).change(on_its_day["evidence"]["set_right"])
     rewritten(db)
     assert query(db.url, "SELECT booked_on FROM cash_movements") == [(TUE,)]

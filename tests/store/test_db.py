@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from apex_pipeline.domain.checks import Severity
 from apex_pipeline.domain.models import AssetClass, Broker, Instrument, Order, OrderStatus, Side
 from apex_pipeline.domain.reconciliation import Break, BreakState
-from apex_pipeline.errors import ConfigError, StorageError
+from apex_pipeline.errors import ConfigError, StorageError, StorageUnavailable
 from apex_pipeline.store.connection import where
 from apex_pipeline.store.copy_text import to_json
-from apex_pipeline.store.db import Database, Merged, database_name
+from apex_pipeline.store.db import Database, database_name
 from apex_pipeline.store.tables import BREAKS, INSTRUMENTS, ORDERS, Table, as_row, row_as
+from apex_pipeline.store.transaction import Merged
 from tests.store.rows import query, value
 
 AT = datetime(2026, 3, 8, 7, 30, 0, 123457, tzinfo=UTC)
@@ -210,16 +211,34 @@ def test_an_error_inside_a_transaction_leaves_nothing_of_it(db: Database) -> Non
     assert row_versions(db.url) == []
 
 
-def test_a_lost_connection_is_one_clear_error_and_the_next_use_connects_again(db: Database) -> None:
-    db.connect()
+def end_connections(db: Database) -> None:
     query(
         db.url,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND application_name = 'apex'",
         database_name(db.url),
     )
-    with pytest.raises(StorageError, match="was lost"):
-        db.fetchval("now")
+
+
+def test_a_connection_lost_within_a_transaction_is_one_clear_error_and_the_next_use_connects_again(
+    db: Database,
+) -> None:
+    def interrupted() -> None:
+        with db.transaction() as tx:
+            tx.merge(ORDERS, [as_row(ORDER)])
+            end_connections(db)
+            tx.fetch("now")
+
+    with pytest.raises(StorageUnavailable, match="was lost"):
+        interrupted()
     assert db.fetchval("now") is not None
+    assert row_versions(db.url) == []
+
+
+def test_a_statement_on_its_own_is_tried_again_on_another_connection(db: Database) -> None:
+    db.connect()
+    end_connections(db)
+    assert db.fetchval("now") is not None
+    assert db.get_pool_stats()["lost"] >= 1
 
 
 def test_a_password_is_not_in_the_error_of_a_server_that_is_not_there() -> None:

@@ -12,7 +12,7 @@ from typing import LiteralString
 
 import pytest
 
-from apex_pipeline.store import db as module
+from apex_pipeline.store import transaction as module
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.limiter import RateLimiter
 from tests.store.rows import query, value

@@ -9,8 +9,9 @@ import pytest
 
 from apex_pipeline.domain.ledger import Lot, RealizedPnl
 from apex_pipeline.domain.models import AssetClass, Trade, TradeKind
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.tables import DIRTY_DAYS, TRADES, as_row
+from apex_pipeline.store.transaction import Merged
 from tests.store.matched import (
     ACCOUNT,
     START,

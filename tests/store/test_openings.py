@@ -6,9 +6,10 @@ from decimal import Decimal
 from apex_pipeline.domain.ledger import BasisSource, OpeningBalance
 from apex_pipeline.domain.models import Broker, Instrument
 from apex_pipeline.domain.statements import ClosedLot, Transfer
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.openings import rewrite_openings
 from apex_pipeline.store.tables import LEDGER_TABLES, STATEMENT_TABLES, as_row
+from apex_pipeline.store.transaction import Merged
 from tests.store import check_rows as rows
 from tests.store.check_rows import ACCOUNT, CONID, at, made, write
 from tests.store.rows import query

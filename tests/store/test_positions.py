@@ -11,8 +11,9 @@ import pytest
 
 from apex_pipeline.domain.ledger import Action, MovementKind, PositionMovement, order_of
 from apex_pipeline.domain.models import AssetClass
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.positions import extend_positions, relink_round_trips
+from apex_pipeline.store.transaction import Merged
 from tests.conftest import clone
 from tests.store.position_books import ACCOUNT, OTHER, STOCK, TABLES, Book, Key, cover, day, move, snapshot
 from tests.store.rows import query, tables_hash, value

@@ -2,7 +2,8 @@
 
 from psycopg2 import sql
 
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
+from apex_pipeline.store.transaction import Merged
 from tests.store.rows import query, tables_hash, value
 from tests.store.rules_book import (
     ALL,

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from apex_pipeline.domain.models import AssetClass, Trade, TradeKind
 from apex_pipeline.reference.exchanges import market_days
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
+from apex_pipeline.store.transaction import Merged
 from tests.store.rows import query, value
 from tests.store.rules_book import (
     ALL,

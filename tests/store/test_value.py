@@ -10,10 +10,11 @@ import pytest
 from apex_pipeline.domain.models import Broker, CashKind
 from apex_pipeline.live.value import snapshot_portfolio
 from apex_pipeline.settings import PROJECT_DIR
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.migrate import MigrationRunner
 from apex_pipeline.store.repositories.value import rewrite_performance
 from apex_pipeline.store.tables import LEDGER_TABLES
+from apex_pipeline.store.transaction import Merged
 from tests.store.cash_book import BEGINNING, FUTU, IB, balance, covered, movement, rate, report, rewritten, store, sums
 from tests.store.rows import query, tables_hash, value
 
@@ -251,7 +252,7 @@ def test_the_return_that_the_broker_tells_is_compared(db: Database, twr: str, br
     a_week(db)
     valued(db)
     store(db, [sums(IB, "ChangeInNAV", MON, FRI, twr=twr)])
-    days = {"from_date": MON, "to_date": FRI}
+    days: dict[str, Any] = {"from_date": MON, "to_date": FRI}
     assert len(db.fetch("check_time_weighted_return_equals_the_brokers", **days)) == breaks
     assert [row["subjects"] for row in db.fetch("subjects_time_weighted_return_equals_the_brokers", **days)] == [1]
 

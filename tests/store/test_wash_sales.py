@@ -7,7 +7,8 @@ import pytest
 
 from apex_pipeline.domain.ledger import Direction, MovementKind
 from apex_pipeline.domain.models import AssetClass, OptionRight, Trade, TradeKind
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
+from apex_pipeline.store.transaction import Merged
 from tests.store.rows import query
 from tests.store.rules_book import (
     ALL,

@@ -6,8 +6,9 @@ from datetime import date
 from apex_pipeline.domain.ledger import AccountRule, LotMethod, Rule
 from apex_pipeline.domain.regimes import NEW_RULE, Regime
 from apex_pipeline.errors import ConfigError
-from apex_pipeline.store.db import Database, Transaction
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.tables import row_as
+from apex_pipeline.store.transaction import Transaction
 
 _STAGES = ("match", "value")
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from apex_pipeline.domain.ledger import BookPosition, RoundTrip
 from apex_pipeline.domain.models import Broker, BrokerPosition
-from apex_pipeline.store.db import Database, Merged, Transaction
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.tables import LEDGER_TABLES, as_row, row_as
+from apex_pipeline.store.transaction import Merged, Transaction
 
 POSITIONS = LEDGER_TABLES["positions"]
 ROUND_TRIPS = LEDGER_TABLES["round_trips"]
@@ -115,7 +116,7 @@ class BookRepository:
 
     def snapshot(self, account_id: str, known: Known) -> list[BrokerPosition]:
         """The positions of the newest snapshot that is stored; empty if the broker told that nothing is held."""
-        asked = {"account_id": account_id, "broker": known.broker, "business_date": known.snapshot_date}
+        asked: dict[str, Any] = {"account_id": account_id, "broker": known.broker, "business_date": known.snapshot_date}
         return [row_as(BrokerPosition, row) for row in self._db.fetch("book_positions_snapshot", **asked)]
 
     def book(self, account_id: str) -> list[BookPosition]:

@@ -7,8 +7,9 @@ from typing import Any
 from apex_pipeline.domain.checks import CheckName
 from apex_pipeline.domain.reconciliation import Break, BreakChange, Compared, Finding, Worth, worth
 from apex_pipeline.domain.strategies.taxonomy import label_allows
-from apex_pipeline.store.db import Database, Merged, Row
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.tables import BREAK_CHANGES, BREAKS, RECON_RESULTS, as_row, row_as
+from apex_pipeline.store.transaction import Merged, Row, statement
 
 
 class BreakRepository:
@@ -21,11 +22,11 @@ class BreakRepository:
         """What does not hold between these days."""
         asks_labels = check is CheckName.OUR_READING_AGREES_WITH_THE_BROKERS_LABEL
         given = self._labels_at_odds(from_date, to_date) if asks_labels else {}
-        rows = self._db.fetch(f"check_{check.value}", from_date=from_date, to_date=to_date, **given)
+        rows = self._db.fetch(statement(f"check_{check.value}"), from_date=from_date, to_date=to_date, **given)
         absent = {"check_name": check.value, "currency": None}
         return [row_as(Finding, absent | row) for row in rows]
 
-    def _labels_at_odds(self, from_date: date, to_date: date) -> dict[str, list[str]]:
+    def _labels_at_odds(self, from_date: date, to_date: date) -> dict[str, Any]:
         """Labels of these days beside types that they were read as and rule out, in step: the catalogue knows."""
         told = self._db.fetch("labels_told", from_date=from_date, to_date=to_date)
         odd = [row for row in told if not label_allows(row["label"], row["strategy_type"])]
@@ -33,7 +34,7 @@ class BreakRepository:
 
     def compared(self, check: CheckName, from_date: date, to_date: date) -> list[Compared]:
         """What the check compares by account and day: a check that compares nothing proves nothing."""
-        rows = self._db.fetch(f"subjects_{check.value}", from_date=from_date, to_date=to_date)
+        rows = self._db.fetch(statement(f"subjects_{check.value}"), from_date=from_date, to_date=to_date)
         return [
             Compared(check, row["broker"] or "", row["account_id"] or "", row["business_date"], int(row["subjects"]))
             for row in rows
@@ -61,7 +62,7 @@ class BreakRepository:
     def worths(self, findings: Sequence[Finding]) -> dict[str, Worth]:
         """What the differences in money are worth in the base currency of their accounts, by the uid of the break."""
         money = [one for one in findings if one.currency and one.account_id and one.business_date]
-        scope = {
+        scope: dict[str, Any] = {
             "accounts": [one.account_id for one in money],
             "dates": [one.business_date for one in money],
             "currencies": [one.currency for one in money],

@@ -6,8 +6,9 @@ from datetime import date
 from apex_pipeline.domain.calendars import AHEAD, BEFORE, CALENDARS
 from apex_pipeline.domain.ledger import CalendarOverride, MarketDay
 from apex_pipeline.reference.exchanges import market_days
-from apex_pipeline.store.db import Database, Merged, Transaction
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.tables import LEDGER_TABLES, as_row, row_as
+from apex_pipeline.store.transaction import Merged, Transaction
 
 
 def refresh_calendars(db: Database) -> Merged:

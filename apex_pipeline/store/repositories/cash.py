@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 from apex_pipeline.domain.cash import FEES_OF_NO_ORDER
-from apex_pipeline.store.db import Merged, Row, Transaction
+from apex_pipeline.store.transaction import Merged, Row, Transaction
 
 
 def rewrite_cash(tx: Transaction, accounts_from: Mapping[str, date]) -> dict[str, Merged]:

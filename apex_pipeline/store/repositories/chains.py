@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.strategies.members import Charge, Family, Fill, Gain, Member
 from apex_pipeline.domain.strategies.telling import TELLING_VERSION, Told
-from apex_pipeline.store.db import Database, Merged, Transaction
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.tables import CARDS, CHAIN_GAINS, CHAINS, Table, as_row, row_as
+from apex_pipeline.store.transaction import Merged, Transaction
 
 ORDERS_AT_ONCE = 5_000
 """Memberships read into memory at a time; a family is never divided."""
@@ -128,9 +129,9 @@ def _read(tx: Transaction, account: Mapping[str, Any], batch: Sequence[Changed])
         )
 
 
-def _by_family(tx: Transaction, statement: str, names: list[str], row_class: type[T]) -> Mapping[str, Sequence[T]]:
+def _by_family(tx: Transaction, name: LiteralString, names: list[str], row_class: type[T]) -> Mapping[str, Sequence[T]]:
     found: defaultdict[str, list[T]] = defaultdict(list)
-    for row in tx.fetch(statement, families=names):
+    for row in tx.fetch(name, families=names):
         found[row["family"]].append(row_as(row_class, row))
     return found
 
@@ -158,6 +159,8 @@ def _keep(rows: Sequence[object], name: str) -> dict[str, list[str]]:
     return {"keep": [getattr(row, name) for row in rows]}
 
 
-def _replaced(tx: Transaction, table: Table, rows: Sequence[object], stale: str, scope: Mapping[str, Any]) -> Merged:
+def _replaced(
+    tx: Transaction, table: Table, rows: Sequence[object], stale: LiteralString, scope: Mapping[str, Any]
+) -> Merged:
     merged = tx.merge(table, map(as_row, rows))
     return merged + Merged(0, 0, tx.execute(stale, **scope))

@@ -7,8 +7,9 @@ from hashlib import sha256
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.strategy_labels import StrategyCorrection
 from apex_pipeline.errors import ConfigError
-from apex_pipeline.store.db import Database, Row, Transaction
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.tables import DIRTY_DAYS, row_as
+from apex_pipeline.store.transaction import Row, Transaction
 
 NAMED = 5
 """Orders that a message names."""

@@ -6,10 +6,11 @@ from typing import Any
 
 from apex_pipeline.domain.lifecycle import REJECT_KIND, Ended, Holdings
 from apex_pipeline.domain.models import Broker, CashMovement, Instrument, Trade
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.ledger import mark_changed
 from apex_pipeline.store.repositories.loads import quarantine_rows
 from apex_pipeline.store.tables import QUARANTINE, TRADES, as_row, row_as
+from apex_pipeline.store.transaction import Merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class EndingRepository:
 
     def observed(self, account_id: str) -> Observed:
         """Trades of options that may have ended with a position left, and all that may tell how."""
-        scope = {"broker": self._broker, "account_id": account_id}
+        scope: dict[str, Any] = {"broker": self._broker, "account_id": account_id}
         instruments = self._db.fetch("instruments_of_account", account_id=account_id)
         covered = self._db.fetch("covered_dates", **scope, data_type=self._cash_data_type)
         return Observed(
@@ -51,7 +52,7 @@ class EndingRepository:
 
     def replace(self, account_id: str, ended: Ended) -> Merged:
         """Make the account's endings exactly these, and quarantine what cannot be made out."""
-        scope = {"broker": self._broker, "account_id": account_id}
+        scope: dict[str, Any] = {"broker": self._broker, "account_id": account_id}
         with self._db.sealed() as tx:
             now: datetime = tx.fetch("now")[0]["now"]
             keep = [trade.trade_uid for trade in ended.trades]

@@ -7,7 +7,7 @@ from typing import Any
 
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import Normalized, Record, RecordKind, Relative
-from apex_pipeline.store.db import Database, Merged, Transaction
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.loads import quarantine_rows, record_of
 from apex_pipeline.store.tables import (
     BROKER_BALANCES,
@@ -24,6 +24,7 @@ from apex_pipeline.store.tables import (
     TRADES,
     as_row,
 )
+from apex_pipeline.store.transaction import Merged, Transaction
 
 Day = tuple[str, date]
 """An account and a business date."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from apex_pipeline.store.db import Database, Row, Transaction
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.tables import FEE_ALLOCATIONS, STATEMENT_TABLES, Table, is_named, table_named
+from apex_pipeline.store.transaction import Row, Transaction
 
 MOST = 5
 """Rows shown of one join; the number of the others is told."""

@@ -11,8 +11,9 @@ from typing import Any, cast
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import Ask, Call, Delivery, Document, Done, Record, RecordKind, Reject
 from apex_pipeline.errors import BrokerError, UnknownPayload
-from apex_pipeline.store.db import Database, RawMerged, Transaction
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.tables import LOAD_GAPS, QUARANTINE, LoadGap, QuarantineRow, as_row, raw_table
+from apex_pipeline.store.transaction import RawMerged, Transaction
 
 PART = 2000
 """Records that are merged at once."""
@@ -103,8 +104,8 @@ class LoadRepository:
 
     def holds(self, kind: RecordKind, account_id: str, from_date: date, to_date: date) -> bool:
         """Whether any record of a kind is stored for these days of an account."""
-        scope = {"broker": self._broker, "account_id": account_id, "from_date": from_date, "to_date": to_date}
-        return bool(self._db.fetchval("raw_holds", **scope, kind=kind))
+        scope: dict[str, Any] = {"broker": self._broker, "account_id": account_id, "kind": kind}
+        return bool(self._db.fetchval("raw_holds", from_date=from_date, to_date=to_date, **scope))
 
     def outlines(self, account_id: str, from_date: date, to_date: date, fields: Sequence[str]) -> list[Record]:
         """Current orders, trades and fees of an account by business date, their payloads cut down to `fields`."""

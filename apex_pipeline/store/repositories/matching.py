@@ -7,11 +7,12 @@ Both begin at the first changed day of an instrument, from the lots that were op
 from collections.abc import Callable
 from datetime import date
 
-from apex_pipeline.store.db import Database, Merged, Transaction
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.matching_rules import match_eventful
 from apex_pipeline.store.repositories.openings import rewrite_openings
 from apex_pipeline.store.repositories.positions import extend_positions, rewrite_positions
 from apex_pipeline.store.tables import LEDGER_TABLES
+from apex_pipeline.store.transaction import Merged, Transaction
 
 Observe = Callable[[str, int, int], None]
 

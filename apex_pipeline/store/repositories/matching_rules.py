@@ -9,8 +9,8 @@ from typing import Any
 
 from apex_pipeline.domain.ledger import Lot, LotMethod, LotSelection, PositionMovement
 from apex_pipeline.domain.lots import Matched, OpenLot, match
-from apex_pipeline.store.db import Transaction
 from apex_pipeline.store.tables import LEDGER_TABLES, as_row, row_as
+from apex_pipeline.store.transaction import Transaction
 
 _MOVEMENTS_AT_ONCE = 5_000
 """Movements that are read and matched together: few enough to keep memory flat, enough to make round trips rare."""

@@ -11,8 +11,8 @@ from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.openings import Key, opening_lots
 from apex_pipeline.domain.statements import BrokerLot, ClosedLot
 from apex_pipeline.domain.told_lots import instrument_of
-from apex_pipeline.store.db import Merged, Transaction
 from apex_pipeline.store.tables import LEDGER_TABLES, as_row, row_as
+from apex_pipeline.store.transaction import Merged, Transaction
 
 _BROKER = Broker.IB
 """The only broker that tells lots."""

@@ -4,14 +4,15 @@ Everything here runs in the transaction of matching and is computed in the datab
 movements, lots, closings, known days and marks: whatever the order in which those came, the same rows stand here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import LiteralString
 
-from apex_pipeline.store.db import Merged, Transaction
 from apex_pipeline.store.tables import LEDGER_TABLES
+from apex_pipeline.store.transaction import Merged, Transaction
 
 NONE = Merged(0, 0)
-_COMPUTED = {
+_COMPUTED: Mapping[str, tuple[LiteralString, str]] = {
     "positions_daily": ("positions_daily_rewrite", "new_positions"),
     "position_events": ("positions_events_rewrite", "new_events"),
     "round_trips": ("round_trips_rewrite", "new_trips"),

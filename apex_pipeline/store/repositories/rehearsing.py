@@ -59,7 +59,7 @@ class RehearsalRepository:
 
     def rows(self, table: str, account_id: str, day: date) -> dict[str, Json]:
         """Rows of an account-day of a sealed table by their key, texts joined by slashes."""
-        scope = {"table_name": table, "account_id": account_id, "business_date": day}
+        scope: dict[str, Any] = {"table_name": table, "account_id": account_id, "business_date": day}
         found = [row["row"] for row in self._db.fetch("sealed_rows", **scope)]
         return {"/".join(str(row[column]) for column in key_of(table)): row for row in found}
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Any, LiteralString
 
 from apex_pipeline.domain import regimes, settlement, wash_sales
 from apex_pipeline.domain.ledger import AccountRule, Place
-from apex_pipeline.store.db import Merged, Transaction
 from apex_pipeline.store.tables import LEDGER_TABLES, row_as
+from apex_pipeline.store.transaction import Merged, Transaction
 
 _WARNING = {"warn_from": regimes.WARN_FROM, "warn_share": regimes.WARN_SHARE}
 _WASH_SALES = {
@@ -50,7 +50,7 @@ def rewrite_rules(tx: Transaction, accounts_from: Mapping[str, date]) -> dict[st
     return changed
 
 
-def _rewritten(tx: Transaction, table: str, name: str, now: str, /, **params: Any) -> Merged:
+def _rewritten(tx: Transaction, table: str, name: LiteralString, now: str, /, **params: Any) -> Merged:
     """Run the statement that fills the table `now` and removes what is not in it, then merge it."""
     removed = tx.execute(name, **params)
     return tx.merge_from(LEDGER_TABLES[table], now) + Merged(0, 0, removed)

@@ -26,7 +26,7 @@ from apex_pipeline.domain.strategy_history import (
     holdings,
     untraded,
 )
-from apex_pipeline.store.db import Database, Merged, Row, Transaction
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.openings import rewrite_openings
 from apex_pipeline.store.repositories.positions import relink_round_trips
 from apex_pipeline.store.tables import (
@@ -38,6 +38,7 @@ from apex_pipeline.store.tables import (
     columns_of,
     row_as,
 )
+from apex_pipeline.store.transaction import Merged, Row, Transaction
 
 Classify = Callable[
     [Sequence[ClassifiableOrder], Sequence[PositionChange], Sequence[Correction], None, Container[tuple[str, str]]],
@@ -81,7 +82,7 @@ class StrategyRepository:
 
     def accounts(self, from_date: date, to_date: date) -> list[str]:
         """Accounts with orders in the range, with days that changed, or classified by another version."""
-        scope = {"from_date": from_date, "to_date": to_date, "version": CLASSIFIER_VERSION}
+        scope: dict[str, Any] = {"from_date": from_date, "to_date": to_date, "version": CLASSIFIER_VERSION}
         return [row["account_id"] for row in self._db.fetch("accounts_to_classify", **scope)]
 
     def by_type(self, from_date: date, to_date: date) -> dict[date, list[Row]]:

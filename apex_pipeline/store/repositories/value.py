@@ -19,8 +19,9 @@ from apex_pipeline.domain.valuation import (
     valuation_of,
     with_growth,
 )
-from apex_pipeline.store.db import Database, Merged, Row, Transaction
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.tables import LEDGER_TABLES, as_row, row_as
+from apex_pipeline.store.transaction import Merged, Row, Transaction
 
 PERFORMANCE = LEDGER_TABLES["performance_metrics"]
 _BEGINNING = date.min

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from datetime import date
 
-from apex_pipeline.store.db import Database, Merged
+from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.calendars import refresh_calendars
 from apex_pipeline.store.repositories.cash import rewrite_cash
 from apex_pipeline.store.repositories.rules import rewrite_rules
 from apex_pipeline.store.repositories.value import rewrite_performance
+from apex_pipeline.store.transaction import Merged
 
 
 class ValueRepository:

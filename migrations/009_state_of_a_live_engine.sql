@@ -1,0 +1,222 @@
+-- The state of a live engine (what it holds, is worth, has signalled, and which of its processes leads), what it and its
+-- analysts write (risk, backtests, events, research), and the other names of tables.
+
+-- Positions of an engine's own book, one row each, from entry to exit. Every write raises the version by one.
+CREATE TABLE portfolio_positions (
+    position_id text COLLATE "C" PRIMARY KEY,
+    instrument text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'closed', 'partial')),
+    rollover_status text COLLATE "C" NOT NULL DEFAULT 'none'
+        CHECK (rollover_status IN ('none', 'pending', 'in_progress', 'rolled', 'failed')),
+    is_base_position boolean NOT NULL DEFAULT false,
+    side text COLLATE "C" NOT NULL DEFAULT 'BUY' CHECK (side IN ('BUY', 'SELL')),
+    entry_price numeric CHECK (entry_price <> 'NaN' AND abs(entry_price) < 'Infinity'),
+    lots numeric CHECK (lots <> 'NaN' AND abs(lots) < 'Infinity'),
+    multiplier numeric NOT NULL DEFAULT 1 CHECK (multiplier <> 'NaN' AND abs(multiplier) < 'Infinity'),
+    entry_timestamp timestamptz,
+    current_stop numeric CHECK (current_stop <> 'NaN' AND abs(current_stop) < 'Infinity'),
+    limiter text COLLATE "C",
+    unrealized_pnl numeric CHECK (unrealized_pnl <> 'NaN' AND abs(unrealized_pnl) < 'Infinity'),
+    exit_price numeric CHECK (exit_price <> 'NaN' AND abs(exit_price) < 'Infinity'),
+    exit_timestamp timestamptz,
+    exit_reason text,
+    realized_pnl numeric CHECK (realized_pnl <> 'NaN' AND abs(realized_pnl) < 'Infinity'),
+    payload jsonb NOT NULL DEFAULT '{}',
+    version bigint NOT NULL DEFAULT 1,
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE portfolio_positions IS 'Positions as a live engine keeps them; its own book, not the record of the brokers (positions, positions_daily).';
+COMMENT ON COLUMN portfolio_positions.lots IS 'How many lots are held, of side: positive.';
+COMMENT ON COLUMN portfolio_positions.multiplier IS 'What one point of the price is worth for one lot.';
+COMMENT ON COLUMN portfolio_positions.limiter IS 'What kept the position from being larger: RISK, MARGIN, VOLATILITY, … as the engine names it.';
+COMMENT ON COLUMN portfolio_positions.payload IS 'Whatever else the engine wants to find again.';
+CREATE INDEX portfolio_positions_open ON portfolio_positions (instrument) WHERE status <> 'closed';
+
+CREATE TABLE portfolio_state (
+    id bigint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    initial_capital numeric NOT NULL CHECK (initial_capital <> 'NaN' AND abs(initial_capital) < 'Infinity'),
+    closed_equity numeric NOT NULL CHECK (closed_equity <> 'NaN' AND abs(closed_equity) < 'Infinity'),
+    version bigint NOT NULL DEFAULT 1,
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE portfolio_state IS 'One row: the capital that an engine began with, and that capital with everything it has realized since.';
+
+CREATE TABLE pyramiding_state (
+    instrument text COLLATE "C" PRIMARY KEY,
+    last_pyramid_price numeric CHECK (last_pyramid_price <> 'NaN' AND abs(last_pyramid_price) < 'Infinity'),
+    base_position_id text COLLATE "C" REFERENCES portfolio_positions (position_id) ON DELETE SET NULL,
+    version bigint NOT NULL DEFAULT 1,
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE pyramiding_state IS 'Where an engine added to an instrument last, and the position that it began with.';
+CREATE INDEX pyramiding_state_by_base ON pyramiding_state (base_position_id);
+
+CREATE TABLE signal_log (
+    signal_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    fingerprint text COLLATE "C" NOT NULL UNIQUE,
+    signal_type text COLLATE "C" NOT NULL,
+    instrument text COLLATE "C",
+    payload jsonb NOT NULL DEFAULT '{}',
+    status text COLLATE "C" NOT NULL DEFAULT 'RECEIVED',
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    instance_id text COLLATE "C"
+);
+COMMENT ON TABLE signal_log IS 'Signals that an engine received, each once: a second one of the same fingerprint is refused.';
+COMMENT ON COLUMN signal_log.signal_type IS 'BASE_ENTRY, PYRAMID, EXIT, or another word of the engine.';
+CREATE INDEX signal_log_by_time ON signal_log (received_at);
+CREATE INDEX signal_log_by_instrument ON signal_log (instrument, received_at);
+
+-- Removes signals that were received before `older_than` ago, and says how many. A signal of before is then new again.
+CREATE FUNCTION cleanup_signal_log(older_than interval DEFAULT '7 days') RETURNS bigint LANGUAGE sql AS $$
+    WITH gone AS (DELETE FROM signal_log WHERE received_at < clock_timestamp() - older_than RETURNING 1)
+    SELECT count(*) FROM gone
+$$;
+
+CREATE TABLE instance_metadata (
+    instance_id text COLLATE "C" PRIMARY KEY,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_heartbeat timestamptz NOT NULL DEFAULT clock_timestamp(),
+    is_leader boolean NOT NULL DEFAULT false,
+    lease_expires_at timestamptz,
+    metadata jsonb NOT NULL DEFAULT '{}',
+    CHECK (NOT is_leader OR lease_expires_at IS NOT NULL)
+);
+COMMENT ON TABLE instance_metadata IS 'Processes of an engine. One leads, until its lease ends; it renews the lease with its heartbeat.';
+CREATE INDEX instance_metadata_by_heartbeat ON instance_metadata (last_heartbeat);
+CREATE UNIQUE INDEX instance_metadata_one_leader ON instance_metadata (is_leader) WHERE is_leader;
+
+-- Tells other processes which row changed and to which version, so that they drop what they remember of it.
+CREATE FUNCTION tell_state_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        PERFORM pg_notify('apex_state', concat_ws(' ', TG_TABLE_NAME, OLD.version + 1, to_jsonb(OLD) ->> TG_ARGV[0]));
+    ELSE
+        PERFORM pg_notify('apex_state', concat_ws(' ', TG_TABLE_NAME, NEW.version, to_jsonb(NEW) ->> TG_ARGV[0]));
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER tell_changed AFTER INSERT OR UPDATE OR DELETE ON portfolio_positions
+    FOR EACH ROW EXECUTE FUNCTION tell_state_changed('position_id');
+CREATE TRIGGER tell_changed AFTER INSERT OR UPDATE OR DELETE ON portfolio_state
+    FOR EACH ROW EXECUTE FUNCTION tell_state_changed('id');
+CREATE TRIGGER tell_changed AFTER INSERT OR UPDATE OR DELETE ON pyramiding_state
+    FOR EACH ROW EXECUTE FUNCTION tell_state_changed('instrument');
+
+-- Risk ------------------------------------------------------------------------------------------------------
+
+CREATE TABLE risk_snapshots (
+    scope text COLLATE "C" NOT NULL,
+    captured_at timestamptz NOT NULL,
+    metrics jsonb NOT NULL CHECK (jsonb_typeof(metrics) = 'object'),
+    source text COLLATE "C" NOT NULL DEFAULT 'ENGINE',
+    PRIMARY KEY (scope, captured_at)
+);
+COMMENT ON TABLE risk_snapshots IS 'Figures of risk at one moment: of an account, or of everything (scope PORTFOLIO).';
+CREATE INDEX risk_snapshots_by_time ON risk_snapshots USING brin (captured_at);
+
+CREATE TABLE risk_signals (
+    signal_uid text COLLATE "C" PRIMARY KEY DEFAULT gen_random_uuid()::text,
+    signal_type text COLLATE "C" NOT NULL,
+    level text COLLATE "C" NOT NULL CHECK (level IN ('WARNING', 'BREACH')),
+    metric text COLLATE "C" NOT NULL,
+    value numeric CHECK (value <> 'NaN' AND abs(value) < 'Infinity'),
+    threshold numeric CHECK (threshold <> 'NaN' AND abs(threshold) < 'Infinity'),
+    scope text COLLATE "C" NOT NULL,
+    source text COLLATE "C" NOT NULL DEFAULT 'ENGINE',
+    raised_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    resolved_at timestamptz,
+    payload jsonb NOT NULL DEFAULT '{}'
+);
+COMMENT ON TABLE risk_signals IS 'Limits that were passed: computed from the limits of the settings (source LIMITS), or written by an engine.';
+COMMENT ON COLUMN risk_signals.value IS 'What the metric was when the signal was raised, or rose to its level.';
+CREATE INDEX risk_signals_by_type ON risk_signals (signal_type, raised_at);
+CREATE INDEX risk_signals_by_time ON risk_signals (raised_at);
+CREATE UNIQUE INDEX risk_signals_standing ON risk_signals (metric, scope) WHERE source = 'LIMITS' AND resolved_at IS NULL;
+
+-- What engines and analysts found --------------------------------------------------------------------------
+
+CREATE TABLE backtests (
+    backtest_uid text COLLATE "C" PRIMARY KEY DEFAULT gen_random_uuid()::text,
+    strategy text COLLATE "C" NOT NULL,
+    started_on date NOT NULL,
+    ended_on date NOT NULL CHECK (ended_on >= started_on),
+    parameters jsonb NOT NULL DEFAULT '{}',
+    total_return numeric CHECK (total_return <> 'NaN' AND abs(total_return) < 'Infinity'),
+    sharpe numeric CHECK (sharpe <> 'NaN' AND abs(sharpe) < 'Infinity'),
+    max_drawdown numeric CHECK (max_drawdown <> 'NaN' AND abs(max_drawdown) < 'Infinity'),
+    metrics jsonb NOT NULL DEFAULT '{}',
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE backtests IS 'Results of backtests; returns and drawdown are fractions (0.01 is 1 %), a drawdown is negative or zero.';
+CREATE INDEX backtests_by_strategy ON backtests (strategy, created_at);
+
+CREATE TABLE system_events (
+    event_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_type text COLLATE "C" NOT NULL,
+    severity text COLLATE "C" NOT NULL CHECK (severity IN ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')),
+    message text NOT NULL,
+    details jsonb NOT NULL DEFAULT '{}',
+    occurred_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE system_events IS 'What happened in an engine or service, for whoever looks at it later.';
+CREATE INDEX system_events_by_time ON system_events (occurred_at);
+CREATE INDEX system_events_by_severity ON system_events (severity, occurred_at);
+
+CREATE TABLE llm_analysis_log (
+    call_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    called_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    model text COLLATE "C" NOT NULL,
+    prompt text NOT NULL,
+    response text,
+    tokens bigint,
+    cost numeric CHECK (cost <> 'NaN' AND abs(cost) < 'Infinity'),
+    latency_ms bigint,
+    error text
+);
+COMMENT ON TABLE llm_analysis_log IS 'Questions to language models and their answers; cost in USD.';
+CREATE INDEX llm_analysis_log_by_time ON llm_analysis_log (called_at);
+
+CREATE TABLE research_records (
+    record_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text COLLATE "C" NOT NULL CHECK (kind IN (
+        'TWEET', 'TWEET_SENTIMENT', 'REDDIT_POST', 'REDDIT_SENTIMENT', 'SYMBOL_SENTIMENT', 'AGGREGATED_SENTIMENT',
+        'CONFLUENCE_SCORE', 'OPTIONS_FLOW', 'OPTIONS_PATTERN')),
+    symbol text COLLATE "C",
+    source text COLLATE "C" NOT NULL,
+    at timestamptz NOT NULL,
+    fingerprint text COLLATE "C" NOT NULL UNIQUE,
+    payload jsonb NOT NULL DEFAULT '{}',
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE research_records IS 'Rows from outside (posts, sentiment, options flow, scores) as their source told them, each once.';
+COMMENT ON COLUMN research_records.at IS 'When the source says that it happened.';
+CREATE INDEX research_records_by_symbol ON research_records (symbol, kind, at);
+CREATE INDEX research_records_by_time ON research_records (kind, at);
+
+-- Other names of the same tables, to read -------------------------------------------------------------------
+
+CREATE VIEW positions_snapshot AS SELECT * FROM position_snapshots;
+CREATE VIEW trading_signals AS SELECT * FROM trade_signals;
+CREATE VIEW futu_raw_orders AS SELECT * FROM orders_raw_futu;
+CREATE VIEW futu_raw_deals AS SELECT * FROM trades_raw_futu;
+CREATE VIEW futu_raw_fees AS SELECT * FROM fees_raw_futu;
+CREATE VIEW ib_raw_executions AS SELECT * FROM trades_raw_ib;
+CREATE VIEW ib_raw_commissions AS SELECT * FROM fees_raw_ib;
+CREATE VIEW daily_performance AS SELECT * FROM performance_metrics WHERE period = 'DAY';
+CREATE VIEW market_data AS SELECT * FROM ohlcv;
+CREATE VIEW trades AS SELECT * FROM round_trips;
+
+-- A view of one table could be written through: these are for reading.
+CREATE FUNCTION refuse_to_write_a_view() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is a view to read: write to its table', TG_TABLE_NAME USING ERRCODE = 'read_only_sql_transaction';
+END $$;
+DO $$
+DECLARE name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['positions_snapshot', 'trading_signals', 'futu_raw_orders', 'futu_raw_deals',
+        'futu_raw_fees', 'ib_raw_executions', 'ib_raw_commissions', 'daily_performance', 'market_data', 'trades'] LOOP
+        EXECUTE format('CREATE TRIGGER read_only INSTEAD OF INSERT OR UPDATE OR DELETE ON %I '
+                       'FOR EACH ROW EXECUTE FUNCTION refuse_to_write_a_view()', name);
+    END LOOP;
+END $$;
