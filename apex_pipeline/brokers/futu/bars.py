@@ -90,8 +90,8 @@ def question(ask: BarAsk, page_key: str) -> dict[str, Any]:
         "rehabType": _AS_TRADED,
         "klType": _KL_TYPES[ask.timeframe],
         "security": {"market": _MARKET_NUMBERS[security.prefix], "code": security.code},
-        "beginTime": str(ask.from_date),
-        "endTime": str(ask.to_date),
+        "beginTime": f"{ask.from_date} 00:00:00",
+        "endTime": f"{ask.to_date} 23:59:59",
         "maxAckKLNum": ROWS_PER_PAGE,
     }
     return {**asked, "nextReqKey": base64.b64encode(bytes.fromhex(page_key)).decode()} if page_key else asked
