@@ -48,7 +48,8 @@ class HistoryDesk:
     `refusals`: code and text with which a conid is refused. `faults` of the gateway: `no_contracts`, `no_bars` and
     `no_oldest` (such requests are never answered), `drop_connection_at_bars`, `malformed_bars` (a field is missing),
     `pacing_violation` (the next request for bars gets one), `paced` (IB's rules of pace hold), `days_are_sessions` (a
-    duration counts the days that have bars), `farm_lost` (162: the history farm is away).
+    duration counts the days that have bars), `short_answers` (three sessions at most), `farm_lost` (162: the history
+    farm is away).
     """
 
     def __init__(self, scenario: Scenario, faults: Callable[[], set[str]]) -> None:
@@ -142,9 +143,12 @@ class HistoryDesk:
             raise _Refusal(162, f"{_SERVICE}invalid step: {minutes}")
         end = _end_of(told["end"], ZONES[contract.market])
         local = end.astimezone(ZONES[contract.market])
+        begin = (local - timedelta(days)).astimezone(UTC)
         if "days_are_sessions" in self._faults() and unit == "D":
-            return end, self.path.begin_of_sessions(contract, end, int(days))
-        return end, (local - timedelta(days)).astimezone(UTC)
+            begin = self.path.begin_of_sessions(contract, end, int(days))
+        if "short_answers" in self._faults():
+            begin = max(begin, self.path.begin_of_sessions(contract, end, 3))
+        return end, begin
 
     def _rows(self, contract: Contract, begin: datetime, end: datetime, told: Row) -> list[Row]:
         bars = self.path.bars(contract, begin, end, _MINUTES[told["size"]])

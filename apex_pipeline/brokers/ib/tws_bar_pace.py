@@ -27,15 +27,15 @@ class Pace:
         )
 
     def wait(self, contract: Hashable, request: Hashable) -> None:
-        """Return when this request may be sent, and count it as sent."""
-        recent, now = self._of_contract[contract], self._clock()
+        """Return when this request of a contract may be sent, and count it as sent."""
+        recent, now, whole = self._of_contract[contract], self._clock(), (contract, request)
         self._asked = {key: at for key, at in self._asked.items() if at > now - SAME_REQUEST_SECONDS - 1}
-        free_at = [self._asked[request] + SAME_REQUEST_SECONDS] if request in self._asked else []
+        free_at = [self._asked[whole] + SAME_REQUEST_SECONDS] if whole in self._asked else []
         if len(recent) == SAME_CONTRACT_REQUESTS:
             free_at.append(recent[0] + SAME_CONTRACT_SECONDS)
-        pause = max(free_at, default=now) + _SLACK - now
-        if pause > _SLACK:
+        pause = max(free_at) + _SLACK - now if free_at else 0
+        if pause > 0:
             self._sleep(pause)
         sent = self._clock()
-        self._asked[request] = sent
+        self._asked[whole] = sent
         recent.append(sent)

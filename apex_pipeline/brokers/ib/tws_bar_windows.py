@@ -96,16 +96,18 @@ class Walk:
     def before(self, window: Window, earliest: datetime | None) -> datetime:
         """The end of the request after this one; all bars since then were told. `earliest` of the bars that were.
 
-        Sessions over midnight: the answer may begin inside a day, so the next ends where it begins. Others: whole days
-        are done; and where days are sessions, the answer reaches back over the days without any.
+        Sessions over midnight: the answer may begin inside a day, so the next ends where it begins. Others: the days
+        of the answer are done. Where it reaches less far back than asked, the rest is asked for again; where days are
+        counted as sessions, it reaches farther.
         """
         covered = self.midnight(self._day_before(window.end) - timedelta(window.days - 1))
         if earliest is None or earliest >= window.end:
             return self._over_closed(covered)
         if self.overnight:
             return earliest
-        whole = window.end == self.midnight(self.day_of(window.end))
-        return self._over_closed(min(covered, self.midnight(self.day_of(earliest))) if whole else covered)
+        reached = self.midnight(self.day_of(earliest))
+        is_whole = window.end == self.midnight(self.day_of(window.end))
+        return self._over_closed(reached if is_whole else max(reached, covered))
 
     def day_of(self, at: datetime) -> date:
         """The day of an instant at the exchange."""

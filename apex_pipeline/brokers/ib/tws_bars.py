@@ -4,7 +4,7 @@ An error is never taken for an empty answer, and a part never for the whole.
 """
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -147,9 +147,9 @@ class TwsBarSession:
         oldest = instant_of_execution(told.replies[0][-1], None) if told.replies else None
         return oldest is not None and oldest >= end
 
-    def _take_turn(self, ask: BarAsk, subject: Subject, request: object) -> None:
+    def _take_turn(self, ask: BarAsk, subject: Subject, request: Hashable) -> None:
         _ = self._acquire(BUDGET)
-        self._pace.wait((ask.code, subject.what), (ask.code, subject.what, request))
+        self._pace.wait((ask.code, subject.what), request)
 
     def _subject(self, ask: BarAsk) -> Subject:
         key = ask.code, ask.exchange
