@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from apex_pipeline.brokers.contract import BarSource
 from apex_pipeline.brokers.ib.exchanges import calendar_of, zone_of
 from apex_pipeline.brokers.ib.port import IbBroker
 from apex_pipeline.brokers.ib.settings import IbSettings
@@ -107,7 +108,7 @@ def broker(tws: TwsEndpoint | None) -> IbBroker:
 
 def test_bars_need_the_gateway_and_no_statement() -> None:
     with GatewaySimulator(scenario()) as gateway:
-        own = broker(TwsEndpoint(gateway.host, gateway.port, CLIENT_ID))
+        own: BarSource = broker(TwsEndpoint(gateway.host, gateway.port, CLIENT_ID))
         with own.connect_bars(lambda _: None) as session:
             assert len(session.bars(ask(MONDAY, MONDAY)).bars) == 390
 

@@ -174,16 +174,16 @@ def test_a_daily_bar_is_named_by_midnight_of_its_exchange(gateway: GatewaySimula
 
 
 def test_a_bar_that_still_runs_is_left_out(gateway: GatewaySimulator) -> None:
-    noon = datetime(2026, 3, 9, 16, 0, 30, tzinfo=UTC)
+    noon = datetime(2026, 3, 6, 17, 0, 30, tzinfo=UTC)
     with told_by(gateway, now=noon) as session:
-        minutes = opened(session.bars(ask(FRIDAY, MONDAY)).bars)
-        days = opened(session.bars(ask(FRIDAY, MONDAY, Timeframe.DAY)).bars)
-    assert minutes[-1] == datetime(2026, 3, 9, 15, 59, tzinfo=UTC)
-    assert minutes == [at for at in instants(gateway, FRIDAY, MONDAY, 1) if at < noon - MINUTE]
-    assert days == [datetime(2026, 3, 6, 5, tzinfo=UTC)]
-    assert requests_of(gateway)[0][15] == "20260309-16:00:30", "no end lies in the future"
+        minutes = opened(session.bars(ask(THURSDAY, FRIDAY)).bars)
+        days = opened(session.bars(ask(THURSDAY, FRIDAY, Timeframe.DAY)).bars)
+    assert minutes[-1] == datetime(2026, 3, 6, 16, 59, tzinfo=UTC)
+    assert minutes == [at for at in instants(gateway, THURSDAY, FRIDAY, 1) if at < noon - MINUTE]
+    assert days == [datetime(2026, 3, 5, 5, tzinfo=UTC)]
+    assert requests_of(gateway)[0][15] == "20260306-17:00:30", "no end lies in the future"
     with told_by(gateway, now=noon + 5 * 60 * MINUTE) as session:
-        assert len(session.bars(ask(FRIDAY, MONDAY, Timeframe.DAY)).bars) == 2, "the session has closed"
+        assert len(session.bars(ask(THURSDAY, FRIDAY, Timeframe.DAY)).bars) == 2, "the session has closed"
 
 
 def test_every_trade_lies_in_its_minute(gateway: GatewaySimulator) -> None:
