@@ -126,6 +126,17 @@ class HistoryLoaderService:
         each = {broker: self._load(broker, from_date, to_date, force=force) for broker in self.config.brokers}
         return combined(each)
 
+    def sync_incremental(self) -> LoadResult:
+        """Today's orders, trades, positions and funds of every configured broker, and what follows from them.
+
+        For an engine that wants them each cycle: a few calls, no history, and the checks are left to scheduled loads.
+        A broker that is offline does not stop the other. Of IB it needs the TWS API: Flex tells of days that are over.
+        """
+        each = {broker: self._synced(broker) for broker in self.config.brokers}
+        first, last = _newest_days()
+        self._derive_rows(first, last)
+        return combined(each)
+
     def get_sync_status(self) -> list[dict[str, Any]]:
         """The rows of `sync_state`."""
         return sync_status(self.db)
@@ -162,13 +173,31 @@ class HistoryLoaderService:
 
     def derive(self, first: date, last: date, observe: Observe = silent) -> int:
         """Normalize, classify and reconcile these days and whatever changed; returns the records nobody can read."""
+        rejected = self._derive_rows(first, last, observe)
+        reconcile_days(self.db, first, last, observe)
+        return rejected
+
+    def _derive_rows(self, first: date, last: date, observe: Observe = silent) -> int:
+        """The same without the checks."""
         rejected = normalize_all(self.db, first, last, observe)
         classify_strategies(self.db, first, last, observe)
         match_lots(self.db, first, last, observe)
         value_accounts(self.db, first, last, observe)
         tell_strategies(self.db, observe)
-        reconcile_days(self.db, first, last, observe)
         return rejected
+
+    def _synced(self, broker: str) -> LoadResult:
+        started, days = time.monotonic(), _newest_days()
+        if broker == "ib" and self.config.ib.tws_host is None:
+            told = "IB_TWS_HOST is not set: Interactive Brokers tells of today only over the TWS API"
+            return LoadResult(LoadStatus.FAILED, errors=(told,))
+        try:
+            ask = Ask(*days, today(), scope=LoadScope.INTRADAY)
+            told = self.extract(broker, ask, patient=False)
+            result = loaded(self.db, broker, days, total([told]), told.failures)
+        except (BrokerError, ConfigError) as error:
+            result = LoadResult(LoadStatus.FAILED, errors=(str(error),))
+        return replace(result, duration_seconds=round(time.monotonic() - started, 3))
 
     def _load(self, broker: str, from_date: date | None, to_date: date | None, **wish: Any) -> LoadResult:
         started = time.monotonic()
@@ -297,6 +326,11 @@ def combined(each: dict[str, LoadResult]) -> LoadResult:
         tuple(error for result in results for error in result.errors),
         brokers=each,
     )
+
+
+def _newest_days() -> tuple[date, date]:
+    """Yesterday and today, one of which is today in whatever market."""
+    return today() - timedelta(days=1), today()
 
 
 def today() -> date:
