@@ -2,8 +2,9 @@
 
 The rooms, from the bottom up; a room imports only from those above it in this list:
 
-settings, errors   what is configured; what can go wrong
+errors             what can go wrong
 domain             pure rules: models, instruments, strategies, reconciliation
+configuration, settings   how settings are written; what is configured
 reference          what is known beside the brokers: the days of exchanges
 brokers | store    the only rooms that know a broker's words | SQL
 reports | extraction   tables for people | fetching and storing what a broker tells

@@ -5,85 +5,32 @@
 """
 
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast
 from urllib.parse import quote, urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-import yaml
-
+from apex_pipeline.configuration.file import file_values
+from apex_pipeline.configuration.names import DEFAULTS, FILE_KEYS, RISK_LIMITS
+from apex_pipeline.configuration.values import (
+    boolean,
+    brokers,
+    day,
+    form,
+    interval,
+    names_of,
+    one_of,
+    seconds,
+    whole,
+    zone,
+)
+from apex_pipeline.domain.risk_limits import RiskLimit, limits_text, risk_limits
 from apex_pipeline.errors import ConfigError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 CONFIG_FILE = "apex.yaml"
-FLEX_URL = "https://ndcdyn.interactivebrokers.com/AccountManagement/FlexWebService"
-
-_FILE_KEYS = {
-    "home": "APEX_HOME",
-    "brokers": "APEX_BROKERS",
-    "history_start": "APEX_HISTORY_START",
-    "database.url": "APEX_DATABASE_URL",
-    "database.host": "APEX_DATABASE_HOST",
-    "database.port": "APEX_DATABASE_PORT",
-    "database.database": "APEX_DATABASE_NAME",
-    "database.user": "APEX_DATABASE_USER",
-    "database.password": "APEX_DATABASE_PASSWORD",
-    "database.dagster_url": "APEX_DAGSTER_DATABASE_URL",
-    "database.pool.min_connections": "APEX_POOL_MIN_CONNECTIONS",
-    "database.pool.max_connections": "APEX_POOL_MAX_CONNECTIONS",
-    "database.timescale.enabled": "APEX_TIMESCALE",
-    "database.timescale.chunk_interval": "APEX_TIMESCALE_CHUNK_INTERVAL",
-    "database.timescale.compression_after": "APEX_TIMESCALE_COMPRESSION_AFTER",
-    "backfill.lookback_days": "APEX_LOOKBACK_DAYS",
-    "futu.host": "FUTU_HOST",
-    "futu.port": "FUTU_PORT",
-    "futu.rsa_key_file": "FUTU_RSA_KEY_FILE",
-    "futu.security_firms": "FUTU_SECURITY_FIRMS",
-    "futu.acc_ids": "FUTU_ACC_IDS",
-    "futu.requests_per_window": "FUTU_REQUESTS_PER_WINDOW",
-    "futu.window_seconds": "FUTU_WINDOW_SECONDS",
-    "futu.batch_fee_size": "FUTU_BATCH_FEE_SIZE",
-    "ib.flex_url": "IB_FLEX_URL",
-    "ib.flex_token": "IB_FLEX_TOKEN",
-    "ib.flex_query_id": "IB_FLEX_QUERY_ID",
-    "ib.requests_per_minute": "IB_FLEX_REQUESTS_PER_MINUTE",
-    "ib.poll_seconds": "IB_FLEX_POLL_SECONDS",
-    "ib.tws_host": "IB_TWS_HOST",
-    "ib.tws_port": "IB_TWS_PORT",
-    "ib.tws_client_id": "IB_TWS_CLIENT_ID",
-    "display.timezone": "APEX_DISPLAY_TIMEZONE",
-}
-"""Keys of `apex.yaml` and the variable that means the same."""
-
-_DEFAULTS = {
-    "APEX_HOME": ".apex",
-    "APEX_BROKERS": "futu,ib",
-    "APEX_HISTORY_START": "2015-01-01",
-    "APEX_LOOKBACK_DAYS": "365",
-    "APEX_DATABASE_PORT": "5432",
-    "APEX_DATABASE_NAME": "apex",
-    "APEX_POOL_MIN_CONNECTIONS": "2",
-    "APEX_POOL_MAX_CONNECTIONS": "10",
-    "APEX_TIMESCALE": "auto",
-    "APEX_TIMESCALE_CHUNK_INTERVAL": "1 month",
-    "APEX_TIMESCALE_COMPRESSION_AFTER": "7 days",
-    "FUTU_HOST": "127.0.0.1",
-    "FUTU_PORT": "11111",
-    "FUTU_REQUESTS_PER_WINDOW": "10",
-    "FUTU_WINDOW_SECONDS": "30",
-    "FUTU_BATCH_FEE_SIZE": "400",
-    "IB_FLEX_URL": FLEX_URL,
-    "IB_FLEX_REQUESTS_PER_MINUTE": "10",
-    "IB_FLEX_POLL_SECONDS": "10",
-    "IB_TWS_PORT": "4001",
-    "IB_TWS_CLIENT_ID": "17",
-    "APEX_DISPLAY_TIMEZONE": "Asia/Hong_Kong",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +90,38 @@ class TimescaleSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotSettings:
+    """How often what is held is captured, and how long that is kept.
+
+    `interval_seconds` is of captures that the pipeline makes from the brokers, the `…_interval_sec` of those that an
+    engine makes with SnapshotService. Compression happens only where TimescaleDB is enabled.
+    """
+
+    enabled: bool = True
+    interval_seconds: float = 300.0
+    position_interval_sec: float = 60.0
+    account_interval_sec: float = 60.0
+    risk_interval_sec: float = 60.0
+    capture_on_shutdown: bool = True
+    retention_days: int = 365
+    compression_after_days: int = 7
+
+
+@dataclass(frozen=True, slots=True)
+class DisplaySettings:
+    """How people read dates, times and instants: forms of `strftime`."""
+
+    date_format: str = "%Y-%m-%d"
+    time_format: str = "%H:%M:%S"
+    datetime_format: str = "%Y-%m-%d %H:%M:%S %Z"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything a run needs to know. `database_url` None means the embedded PostgreSQL."""
+    """Everything a run needs to know. `database_url` None means the embedded PostgreSQL.
+
+    `batch_size` is how many records of a broker are written at once.
+    """
 
     home: Path
     database_url: str | None
@@ -157,13 +134,20 @@ class Settings:
     display_timezone: ZoneInfo
     pool: PoolSettings = PoolSettings()
     timescale: TimescaleSettings = TimescaleSettings()
+    batch_size: int = 2000
+    snapshots: SnapshotSettings = SnapshotSettings()
+    risk_limits: tuple[RiskLimit, ...] = ()
+    display: DisplaySettings = DisplaySettings()
 
 
 def load(environ: Mapping[str, str] | None = None, config_file: Path | None = None) -> Settings:
     """The settings in force; raises ConfigError naming the variable that is wrong."""
     env = os.environ if environ is None else environ
-    values = {**_DEFAULTS, **_file_values(config_file or Path.cwd() / CONFIG_FILE, env)}
-    values |= {name: env[name] for name in {*_FILE_KEYS.values()} if env.get(name)}
+    told = {name: env[name] for name in FILE_KEYS.values() if env.get(name)}
+    values = {**DEFAULTS, **file_values(config_file or Path.cwd() / CONFIG_FILE, env)}
+    if "APEX_DATABASE_HOST" in told:  # a server of the environment is not the one whose URL the file tells
+        values.pop("APEX_DATABASE_URL", None)
+    values |= told
     return _parsed(values)
 
 
@@ -199,14 +183,26 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "APEX_TIMESCALE": settings.timescale.enabled,
         "APEX_TIMESCALE_CHUNK_INTERVAL": settings.timescale.chunk_interval,
         "APEX_TIMESCALE_COMPRESSION_AFTER": settings.timescale.compression_after,
+        "APEX_BATCH_SIZE": str(settings.batch_size),
+        RISK_LIMITS: limits_text(settings.risk_limits),
+        **_variables("APEX_SNAPSHOTS_", settings.snapshots),
+        **_variables("APEX_DISPLAY_", settings.display),
     }
     return {name: value for name, value in values.items() if value}
+
+
+def _variables(prefix: str, told: SnapshotSettings | DisplaySettings) -> dict[str, str]:
+    values = {name: getattr(told, name) for name in (field.name for field in fields(told))}
+    return {
+        f"{prefix}{name.upper()}": str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in values.items()
+    }
 
 
 def export(settings: Settings) -> None:
     """Make this process and its children see these settings; what is unset is removed."""
     values = environment_of(settings)
-    for name in _FILE_KEYS.values():
+    for name in FILE_KEYS.values():
         if name in values:
             os.environ[name] = values[name]
         else:
@@ -224,50 +220,6 @@ def sibling_database(url: str, name: str | None = None) -> str:
 def sqlalchemy_url(url: str) -> str:
     """The same URL for SQLAlchemy, whose bare `postgresql://` has meant psycopg 3 since 2.1."""
     return f"postgresql+psycopg2://{url.split('://', 1)[1]}"
-
-
-def _file_values(path: Path, env: Mapping[str, str]) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    try:
-        document: Any = yaml.safe_load(path.read_text("utf-8")) or {}
-    except yaml.MarkedYAMLError as error:
-        where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{path.name} is not valid YAML{where}: {error.problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from None
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path.name} must hold keys and values")
-    flat = _flattened(cast("dict[str, Any]", document))
-    for key in flat:
-        _require_known(path.name, key)
-    return {_FILE_KEYS[key]: _expanded(path.name, str(value), env) for key, value in flat.items() if value is not None}
-
-
-def _flattened(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in document.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            flat |= _flattened(cast("dict[str, Any]", value), f"{name}.")
-        else:
-            flat[name] = ",".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else value
-    return flat
-
-
-def _require_known(file: str, key: str) -> None:
-    if key not in _FILE_KEYS:
-        nearest = get_close_matches(key, _FILE_KEYS, n=1, cutoff=0.0)[0]
-        raise ConfigError(f"{file} has an unknown key {key!r}; the nearest known one is {nearest!r}")
-
-
-def _expanded(file: str, text: str, env: Mapping[str, str]) -> str:
-    def read(match: re.Match[str]) -> str:
-        if match[1] not in env:
-            raise ConfigError(f"{file} refers to ${{{match[1]}}}, which is not set in the environment")
-        return env[match[1]]
-
-    return re.sub(r"\$\{(\w+)\}", read, text)
 
 
 def database_url(parts: Mapping[str, str]) -> str | None:
@@ -303,87 +255,65 @@ def _parsed(values: Mapping[str, str]) -> Settings:
         home=Path(values["APEX_HOME"]).expanduser().resolve(),
         database_url=_database_url(values),
         dagster_database_url=values.get("APEX_DAGSTER_DATABASE_URL"),
-        brokers=_brokers(values["APEX_BROKERS"]),
-        history_start=_date(values, "APEX_HISTORY_START"),
-        lookback_days=_whole(values, "APEX_LOOKBACK_DAYS"),
-        futu=FutuSettings(
-            host=values["FUTU_HOST"],
-            port=_whole(values, "FUTU_PORT", most=65535),
-            rsa_key_file=values.get("FUTU_RSA_KEY_FILE"),
-            security_firms=_list(values.get("FUTU_SECURITY_FIRMS")),
-            acc_ids=_list(values.get("FUTU_ACC_IDS")),
-            requests_per_window=_whole(values, "FUTU_REQUESTS_PER_WINDOW"),
-            window_seconds=_seconds(values, "FUTU_WINDOW_SECONDS"),
-            batch_fee_size=_whole(values, "FUTU_BATCH_FEE_SIZE", most=400),
-        ),
-        ib=IbSettings(
-            flex_url=values["IB_FLEX_URL"],
-            token=values.get("IB_FLEX_TOKEN"),
-            query_id=values.get("IB_FLEX_QUERY_ID"),
-            requests_per_minute=_whole(values, "IB_FLEX_REQUESTS_PER_MINUTE"),
-            poll_seconds=_seconds(values, "IB_FLEX_POLL_SECONDS"),
-            tws_host=(values.get("IB_TWS_HOST") or "").strip() or None,
-            tws_port=_whole(values, "IB_TWS_PORT", most=65535),
-            tws_client_id=_whole(values, "IB_TWS_CLIENT_ID"),
-        ),
-        display_timezone=_zone(values["APEX_DISPLAY_TIMEZONE"]),
+        brokers=brokers(values, "APEX_BROKERS"),
+        history_start=day(values, "APEX_HISTORY_START"),
+        lookback_days=whole(values, "APEX_LOOKBACK_DAYS"),
+        futu=_futu(values),
+        ib=_ib(values),
+        display_timezone=zone(values, "APEX_DISPLAY_TIMEZONE"),
         pool=pool_settings(
-            _whole(values, "APEX_POOL_MIN_CONNECTIONS"), _whole(values, "APEX_POOL_MAX_CONNECTIONS", most=1000)
+            whole(values, "APEX_POOL_MIN_CONNECTIONS", least=0), whole(values, "APEX_POOL_MAX_CONNECTIONS", most=1000)
         ),
         timescale=TimescaleSettings(
-            _one_of(values, "APEX_TIMESCALE", ("auto", "true", "false")),
-            values["APEX_TIMESCALE_CHUNK_INTERVAL"],
-            values["APEX_TIMESCALE_COMPRESSION_AFTER"],
+            one_of(values, "APEX_TIMESCALE", ("auto", "true", "false")),
+            interval(values, "APEX_TIMESCALE_CHUNK_INTERVAL"),
+            interval(values, "APEX_TIMESCALE_COMPRESSION_AFTER"),
+        ),
+        batch_size=whole(values, "APEX_BATCH_SIZE", most=100_000),
+        snapshots=_snapshots(values),
+        risk_limits=risk_limits(values.get(RISK_LIMITS, "")),
+        display=DisplaySettings(
+            form(values, "APEX_DISPLAY_DATE_FORMAT", dates=True, times=False),
+            form(values, "APEX_DISPLAY_TIME_FORMAT", dates=False, times=True),
+            form(values, "APEX_DISPLAY_DATETIME_FORMAT", dates=True, times=True),
         ),
     )
 
 
-def _list(text: str | None) -> tuple[str, ...]:
-    return tuple(item.strip() for item in (text or "").split(",") if item.strip())
+def _futu(values: Mapping[str, str]) -> FutuSettings:
+    return FutuSettings(
+        host=values["FUTU_HOST"],
+        port=whole(values, "FUTU_PORT", most=65535),
+        rsa_key_file=values.get("FUTU_RSA_KEY_FILE"),
+        security_firms=names_of(values.get("FUTU_SECURITY_FIRMS")),
+        acc_ids=names_of(values.get("FUTU_ACC_IDS")),
+        requests_per_window=whole(values, "FUTU_REQUESTS_PER_WINDOW"),
+        window_seconds=seconds(values, "FUTU_WINDOW_SECONDS"),
+        batch_fee_size=whole(values, "FUTU_BATCH_FEE_SIZE", most=400),
+    )
 
 
-def _brokers(text: str) -> tuple[str, ...]:
-    names = tuple(name.lower() for name in _list(text))
-    if not names or set(names) - {"futu", "ib"}:
-        raise ConfigError(f"APEX_BROKERS is {text!r}; it lists one or both of futu, ib")
-    return names
+def _ib(values: Mapping[str, str]) -> IbSettings:
+    return IbSettings(
+        flex_url=values["IB_FLEX_URL"],
+        token=values.get("IB_FLEX_TOKEN"),
+        query_id=values.get("IB_FLEX_QUERY_ID"),
+        requests_per_minute=whole(values, "IB_FLEX_REQUESTS_PER_MINUTE"),
+        poll_seconds=seconds(values, "IB_FLEX_POLL_SECONDS"),
+        tws_host=(values.get("IB_TWS_HOST") or "").strip() or None,
+        tws_port=whole(values, "IB_TWS_PORT", most=65535),
+        tws_client_id=whole(values, "IB_TWS_CLIENT_ID"),
+    )
 
 
-def _whole(values: Mapping[str, str], name: str, most: int = 10**9) -> int:
-    text = values[name]
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
-        raise ConfigError(
-            f"{name} is {text!r}; it must be a whole number from 1{f' to {most}' if most < 10**9 else ''}"
-        )
-    return int(text)
-
-
-def _one_of(values: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
-    text = values[name].lower()
-    if text not in known:
-        raise ConfigError(f"{name} is {values[name]!r}; it is one of {', '.join(known)}")
-    return text
-
-
-def _seconds(values: Mapping[str, str], name: str) -> float:
-    try:
-        seconds = float(values[name])
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < 10**6:
-        raise ConfigError(f"{name} is {values[name]!r}; it must be a number of seconds")
-    return seconds
-
-
-def _date(values: Mapping[str, str], name: str) -> date:
-    try:
-        return date.fromisoformat(values[name])
-    except ValueError:
-        raise ConfigError(f"{name} is {values[name]!r}; it must be a date like 2015-01-01") from None
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ConfigError(f"APEX_DISPLAY_TIMEZONE is {name!r}, which is no time zone name") from None
+def _snapshots(values: Mapping[str, str]) -> SnapshotSettings:
+    return SnapshotSettings(
+        enabled=boolean(values, "APEX_SNAPSHOTS_ENABLED"),
+        interval_seconds=seconds(values, "APEX_SNAPSHOTS_INTERVAL_SECONDS"),
+        position_interval_sec=seconds(values, "APEX_SNAPSHOTS_POSITION_INTERVAL_SEC"),
+        account_interval_sec=seconds(values, "APEX_SNAPSHOTS_ACCOUNT_INTERVAL_SEC"),
+        risk_interval_sec=seconds(values, "APEX_SNAPSHOTS_RISK_INTERVAL_SEC"),
+        capture_on_shutdown=boolean(values, "APEX_SNAPSHOTS_CAPTURE_ON_SHUTDOWN"),
+        retention_days=whole(values, "APEX_SNAPSHOTS_RETENTION_DAYS", most=36_500),
+        compression_after_days=whole(values, "APEX_SNAPSHOTS_COMPRESSION_AFTER_DAYS", most=36_500),
+    )

@@ -1,12 +1,42 @@
 """Settings come from the environment, then `apex.yaml`, then defaults, and a wrong one is named."""
 
+from dataclasses import fields, replace
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from apex_pipeline.configuration.names import DEFAULTS, FILE_KEYS
+from apex_pipeline.domain.risk_limits import RiskLimit, RiskMetric
 from apex_pipeline.errors import ConfigError
-from apex_pipeline.settings import environment_of, load, sibling_database, sqlalchemy_url
+from apex_pipeline.settings import (
+    DisplaySettings,
+    PoolSettings,
+    SnapshotSettings,
+    TimescaleSettings,
+    environment_of,
+    load,
+    sibling_database,
+    sqlalchemy_url,
+)
+
+FULL = """
+database: {url: "postgresql://u:p@h/d", pool: {min_connections: 3, max_connections: 30},
+           timescale: {enabled: true, chunk_interval: 2 weeks, compression_after: 10 days}}
+backfill: {lookback_days: 30, batch_size: 500}
+futu: {security_firms: [FUTUSECURITIES], acc_ids: [00281756455981243107], window_seconds: 1.5, rsa_key_file: key.pem}
+ib: {flex_token: t, flex_query_id: 4711, tws_host: 127.0.0.1, tws_port: 4002, tws_client_id: 3}
+snapshots: {enabled: no, interval_seconds: 120, position_interval_sec: 0.5, account_interval_sec: 90,
+            risk_interval_sec: 30, capture_on_shutdown: off, retention_days: 30, compression_after_days: 3}
+risk:
+  limits:
+    drawdown: {warning: -0.10000000000000000001, breach: -0.2}
+    gross_exposure: {warning: 1.5, breach: 2}
+    cash_share: {warning: 0.1, breach: 0}
+    margin_used: {breach: 0.9}
+display: {timezone: America/New_York, date_format: "%d.%m.%Y", time_format: "%H:%M", datetime_format: "%d.%m.%y %H:%M"}
+"""
 
 
 @pytest.fixture
@@ -39,6 +69,72 @@ def test_another_process_sees_the_same_settings(file: Path, tmp_path: Path) -> N
     assert load(environment_of(told), tmp_path / "none.yaml") == told
 
 
+@pytest.fixture
+def full(tmp_path: Path) -> Path:
+    path = tmp_path / "full.yaml"
+    path.write_text(FULL)
+    return path
+
+
+def test_everything_a_file_tells_is_read_by_its_text(full: Path) -> None:
+    told = load({}, full)
+    assert told.pool == PoolSettings(3, 30)
+    assert told.timescale == TimescaleSettings("true", "2 weeks", "10 days")
+    assert (told.lookback_days, told.batch_size) == (30, 500)
+    assert told.futu.acc_ids == ("00281756455981243107",)
+    assert told.snapshots == SnapshotSettings(
+        enabled=False,
+        interval_seconds=120,
+        position_interval_sec=0.5,
+        account_interval_sec=90,
+        risk_interval_sec=30,
+        capture_on_shutdown=False,
+        retention_days=30,
+        compression_after_days=3,
+    )
+    assert told.risk_limits == (
+        RiskLimit(RiskMetric.GROSS_EXPOSURE, Decimal("1.5"), Decimal(2)),
+        RiskLimit(RiskMetric.MARGIN_USED, None, Decimal("0.9")),
+        RiskLimit(RiskMetric.CASH_SHARE, Decimal("0.1"), Decimal(0)),
+        RiskLimit(RiskMetric.DRAWDOWN, Decimal("0.10000000000000000001"), Decimal("0.2")),
+    )
+    assert told.display == DisplaySettings("%d.%m.%Y", "%H:%M", "%d.%m.%y %H:%M")
+
+
+def test_another_process_sees_every_setting_of_a_full_file(full: Path, tmp_path: Path) -> None:
+    told = load({}, full)
+    assert load(environment_of(told), tmp_path / "none.yaml") == told
+    bare = replace(told, risk_limits=(), pool=PoolSettings(0, 1))
+    assert load(environment_of(bare), tmp_path / "none.yaml") == bare
+
+
+def test_what_is_not_told_is_as_the_documents_say(tmp_path: Path) -> None:
+    told = load({}, tmp_path / "none.yaml")
+    assert (told.snapshots, told.display, told.pool) == (SnapshotSettings(), DisplaySettings(), PoolSettings())
+    assert (told.timescale, told.risk_limits, told.batch_size) == (TimescaleSettings(), (), 2000)
+
+
+def test_every_setting_travels_and_every_default_belongs_to_a_key(full: Path) -> None:
+    told = environment_of(load({"APEX_DAGSTER_DATABASE_URL": "postgresql://u:p@h/dd"}, full))
+    parts = {name for name in FILE_KEYS.values() if name.startswith("APEX_DATABASE_")} - {"APEX_DATABASE_URL"}
+    assert set(told) == set(FILE_KEYS.values()) - parts
+    assert set(FILE_KEYS.values()) >= set(DEFAULTS)
+    keys = {key.removeprefix("snapshots.") for key in FILE_KEYS if key.startswith("snapshots.")}
+    assert keys == {field.name for field in fields(SnapshotSettings)}
+
+
+def test_limits_of_the_environment_replace_those_of_the_file(full: Path) -> None:
+    told = load({"APEX_RISK_LIMITS": " net_exposure = 1 : 1.5 , drawdown=:0.3"}, full).risk_limits
+    assert [str(limit) for limit in told] == ["net_exposure=1:1.5", "drawdown=:0.3"]
+
+
+def test_a_server_of_the_environment_is_not_overruled_by_a_url_of_the_file(full: Path) -> None:
+    assert load({"APEX_DATABASE_HOST": "there", "APEX_DATABASE_USER": "me"}, full).database_url == (
+        "postgresql://me@there:5432/apex"
+    )
+    assert load({"APEX_DATABASE_PORT": "6000"}, full).database_url == "postgresql://u:p@h/d"
+
+
 def test_the_token_is_in_no_repr(file: Path) -> None:
     assert "hush" not in repr(load({"VAULT_TOKEN": "hush"}, file))
 
@@ -53,6 +149,18 @@ def test_the_token_is_in_no_repr(file: Path) -> None:
         ("FUTU_WINDOW_SECONDS", "0"),
         ("IB_FLEX_REQUESTS_PER_MINUTE", "1.5"),
         ("APEX_DISPLAY_TIMEZONE", "Mars/Olympus"),
+        ("APEX_DISPLAY_DATE_FORMAT", "%H:%M"),
+        ("APEX_DISPLAY_TIME_FORMAT", "%Y"),
+        ("APEX_DISPLAY_DATETIME_FORMAT", "%Q"),
+        ("APEX_DISPLAY_DATETIME_FORMAT", "no form"),
+        ("APEX_DISPLAY_DATETIME_FORMAT", "%Y %"),
+        ("APEX_BATCH_SIZE", "0"),
+        ("APEX_POOL_MIN_CONNECTIONS", "-1"),
+        ("APEX_TIMESCALE", "maybe"),
+        ("APEX_TIMESCALE_CHUNK_INTERVAL", "a while"),
+        ("APEX_SNAPSHOTS_ENABLED", "perhaps"),
+        ("APEX_SNAPSHOTS_RISK_INTERVAL_SEC", "nan"),
+        ("APEX_SNAPSHOTS_RETENTION_DAYS", "0"),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused_by_its_name(name: str, value: str, tmp_path: Path) -> None:
@@ -67,6 +175,20 @@ def test_a_value_that_cannot_be_meant_is_refused_by_its_name(name: str, value: s
         ("futu: {host: '${NOBODY_SET_THIS}'}", r"\$\{NOBODY_SET_THIS\}, which is not set"),
         ("futu: [", "not valid YAML in line 1"),
         ("- futu", "must hold keys and values"),
+        ("snapshots: {intervall: 5}", "unknown key 'snapshots.intervall'; the nearest known one is 'snapshots.interv"),
+        ("backfill: {batchsize: 5}", "nearest known one is 'backfill.batch_size'"),
+        ("risk: {limits: {gross: {breach: 2}}}", r"nearest known one is 'risk\.limits\.gross_exposure\.breach'"),
+        ("risk: {limits: {drawdown: 0.2}}", r"unknown key 'risk\.limits\.drawdown'"),
+        ("risk: {limits: {drawdown: {warning: 0.2, breach: 0.1}}}", "^the warning of drawdown, 0.2, is above its"),
+        ("risk: {limits: {drawdown: {warning: -0.2, breach: -0.1}}}", "^the warning of drawdown, 0.2, is above its"),
+        ("risk: {limits: {cash_share: {warning: 0, breach: 0.1}}}", "^the warning of cash_share, 0, is below its"),
+        ("risk: {limits: {drawdown: {warning: low}}}", "^the warning of drawdown is 'low'; it must be a number above"),
+        ("risk: {limits: {gross_exposure: {breach: -2}}}", "^the breach of gross_exposure is '-2'; it must be"),
+        ("risk: {limits: {gross_exposure: {breach: .inf}}}", "^the breach of gross_exposure is '.inf'; it must be"),
+        ("risk: {limits: 'drawdown=0.1'}", "^the limit 'drawdown=0.1' cannot be read"),
+        ("risk: {limits: 'drawdown=:0.1,drawdown=:0.2'}", "^the limit of drawdown is told twice"),
+        ("risk: {limits: 'drawdwn=:0.1'}", "^risk.limits has no metric 'drawdwn'; the nearest known one is 'drawdown'"),
+        ("database: {pool: {min_connections: 5, max_connections: 2}}", "^a pool of 5 to 2 connections cannot be"),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_refused(text: str, message: str, tmp_path: Path) -> None:

@@ -31,15 +31,28 @@ def place_of(config: str | Settings | Mapping[str, Any]) -> Place:
 
 
 def _of_mapping(told: Mapping[str, Any]) -> Place:
-    for key in told:
-        if key not in _KNOWN:
-            nearest = get_close_matches(key, _KNOWN, n=1, cutoff=0.0)[0]
-            raise ConfigError(f"database has an unknown key {key!r}; the nearest known one is {nearest!r}")
+    pool: Mapping[str, Any] = told.get("pool") or {}
+    _require_known("database", told, _KNOWN)
+    _require_known("database.pool", pool, _BOUNDS)
     parts = {name: str(told[name]) for name in _PARTS if told.get(name) is not None}
-    bounds = {**told, **told.get("pool", {})}
+    bounds = {name: text for name, text in {**told, **pool}.items() if text is not None}
     default = PoolSettings()
-    least, most = (int(bounds.get(name, getattr(default, name))) for name in _BOUNDS)
+    least, most = (_bound(name, bounds.get(name, getattr(default, name))) for name in _BOUNDS)
     return Place(_checked(database_url(parts)), pool_settings(least, most))
+
+
+def _require_known(where: str, told: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for key in told:
+        if key not in known:
+            nearest = get_close_matches(key, known, n=1, cutoff=0.0)[0]
+            raise ConfigError(f"{where} has an unknown key {key!r}; the nearest known one is {nearest!r}")
+
+
+def _bound(name: str, told: Any) -> int:
+    try:
+        return int(told)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{name} is {told!r}; it must be a whole number") from None
 
 
 def _checked(url: str | None) -> str:
