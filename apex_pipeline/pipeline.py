@@ -30,6 +30,9 @@ from apex_pipeline.domain.reconciliation import (
     reconcile,
 )
 from apex_pipeline.domain.records import Account, Ask, Call, LoadScope
+from apex_pipeline.domain.results import RiskSignal
+from apex_pipeline.domain.risk import follow, judge, measure
+from apex_pipeline.domain.risk_limits import RiskLimit
 from apex_pipeline.domain.strategies.classify import classify
 from apex_pipeline.domain.strategies.telling import tell
 from apex_pipeline.extraction import Extraction, Ingested, Observe, askable, done_before, missing_days
@@ -38,9 +41,10 @@ from apex_pipeline.store.repositories.breaks import BreakRepository
 from apex_pipeline.store.repositories.chains import ChainRepository
 from apex_pipeline.store.repositories.endings import EndingRepository
 from apex_pipeline.store.repositories.ledger import Day, NormalizeRepository
-from apex_pipeline.store.repositories.loads import LoadRepository
+from apex_pipeline.store.repositories.loads import BATCH_SIZE, LoadRepository
 from apex_pipeline.store.repositories.matching import MatchRepository
 from apex_pipeline.store.repositories.rehearsing import RehearsalRepository
+from apex_pipeline.store.repositories.risk import RiskRepository
 from apex_pipeline.store.repositories.strategies import StrategyRepository
 from apex_pipeline.store.repositories.valuing import ValueRepository
 from apex_pipeline.store.transaction import Merged
@@ -72,9 +76,28 @@ class Reconciled(Checked):
     breaks: Merged
 
 
-def ingest(db: Database, broker: BrokerPort, acquire: Acquire, ask: Ask, observe: Observe = silent) -> Ingested:
-    """Fetch what the asked days still lack and store it, call by call; raises BrokerError at the first refusal."""
-    loads = LoadRepository(db, broker.name)
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What watching risk changed, and the signals of limits that stand now."""
+
+    rows: dict[str, Merged]
+    standing: list[RiskSignal]
+
+
+def ingest(
+    db: Database,
+    broker: BrokerPort,
+    acquire: Acquire,
+    ask: Ask,
+    observe: Observe = silent,
+    *,
+    batch_size: int = BATCH_SIZE,
+) -> Ingested:
+    """Fetch what the asked days still lack and store it, call by call; raises BrokerError at the first refusal.
+
+    `batch_size`: records that are written at once.
+    """
+    loads = LoadRepository(db, broker.name, batch_size)
     with db.lock(f"apex:ingest:{broker.name}", lambda: observe("waiting for another load", 0, 0)):
         ask = askable(ask, broker, loads)
         extraction = Extraction(loads, broker, ask, observe)
@@ -165,6 +188,19 @@ def value_accounts(db: Database, from_date: date, to_date: date, observe: Observ
     """Settle, count and value what was matched: cash, rules, performance; returns changed rows per table."""
     with db.lock("apex:value"):
         return ValueRepository(db).value(from_date, to_date, observe)
+
+
+def watch_risk(db: Database, limits: Sequence[RiskLimit], now: datetime) -> Watched:
+    """Measure how exposed accounts are by the newest that is known at `now`, and raise and resolve signals of limits.
+
+    Writes figures to risk_snapshots and signals to risk_signals, both of the source LIMITS; those of an engine stay.
+    """
+    with db.lock("apex:risk"), db.transaction() as tx:
+        repository = RiskRepository(tx, now)
+        figures = [measure(book) for book in repository.books()]
+        judged = [one for some in figures for one in judge(some, limits)]
+        steps = follow(repository.standing(), judged, {one.scope: one.as_of for one in figures})
+        return Watched(repository.save(figures, steps), [*steps.kept, *steps.raised])
 
 
 def tell_strategies(db: Database, observe: Observe = silent) -> dict[str, Merged]:

@@ -31,6 +31,7 @@ from apex_pipeline.errors import ConfigError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 CONFIG_FILE = "apex.yaml"
+HONG_KONG = ZoneInfo("Asia/Hong_Kong")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,9 @@ class SnapshotSettings:
 
 @dataclass(frozen=True, slots=True)
 class DisplaySettings:
-    """How people read dates, times and instants: forms of `strftime`."""
+    """How people read dates, times and instants: on the clock of `timezone`, in forms of `strftime`."""
 
+    timezone: ZoneInfo = HONG_KONG
     date_format: str = "%Y-%m-%d"
     time_format: str = "%H:%M:%S"
     datetime_format: str = "%Y-%m-%d %H:%M:%S %Z"
@@ -131,13 +133,17 @@ class Settings:
     lookback_days: int
     futu: FutuSettings
     ib: IbSettings
-    display_timezone: ZoneInfo
     pool: PoolSettings = PoolSettings()
     timescale: TimescaleSettings = TimescaleSettings()
     batch_size: int = 2000
     snapshots: SnapshotSettings = SnapshotSettings()
     risk_limits: tuple[RiskLimit, ...] = ()
     display: DisplaySettings = DisplaySettings()
+
+    @property
+    def display_timezone(self) -> ZoneInfo:
+        """The clock of people."""
+        return self.display.timezone
 
 
 def load(environ: Mapping[str, str] | None = None, config_file: Path | None = None) -> Settings:
@@ -177,7 +183,6 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "IB_TWS_HOST": ib.tws_host,
         "IB_TWS_PORT": str(ib.tws_port),
         "IB_TWS_CLIENT_ID": str(ib.tws_client_id),
-        "APEX_DISPLAY_TIMEZONE": settings.display_timezone.key,
         "APEX_POOL_MIN_CONNECTIONS": str(settings.pool.min_connections),
         "APEX_POOL_MAX_CONNECTIONS": str(settings.pool.max_connections),
         "APEX_TIMESCALE": settings.timescale.enabled,
@@ -260,7 +265,6 @@ def _parsed(values: Mapping[str, str]) -> Settings:
         lookback_days=whole(values, "APEX_LOOKBACK_DAYS"),
         futu=_futu(values),
         ib=_ib(values),
-        display_timezone=zone(values, "APEX_DISPLAY_TIMEZONE"),
         pool=pool_settings(
             whole(values, "APEX_POOL_MIN_CONNECTIONS", least=0), whole(values, "APEX_POOL_MAX_CONNECTIONS", most=1000)
         ),
@@ -273,6 +277,7 @@ def _parsed(values: Mapping[str, str]) -> Settings:
         snapshots=_snapshots(values),
         risk_limits=risk_limits(values.get(RISK_LIMITS, "")),
         display=DisplaySettings(
+            zone(values, "APEX_DISPLAY_TIMEZONE"),
             form(values, "APEX_DISPLAY_DATE_FORMAT", dates=True, times=False),
             form(values, "APEX_DISPLAY_TIME_FORMAT", dates=False, times=True),
             form(values, "APEX_DISPLAY_DATETIME_FORMAT", dates=True, times=True),

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -98,7 +99,7 @@ def test_everything_a_file_tells_is_read_by_its_text(full: Path) -> None:
         RiskLimit(RiskMetric.CASH_SHARE, Decimal("0.1"), Decimal(0)),
         RiskLimit(RiskMetric.DRAWDOWN, Decimal("0.10000000000000000001"), Decimal("0.2")),
     )
-    assert told.display == DisplaySettings("%d.%m.%Y", "%H:%M", "%d.%m.%y %H:%M")
+    assert told.display == DisplaySettings(ZoneInfo("America/New_York"), "%d.%m.%Y", "%H:%M", "%d.%m.%y %H:%M")
 
 
 def test_another_process_sees_every_setting_of_a_full_file(full: Path, tmp_path: Path) -> None:

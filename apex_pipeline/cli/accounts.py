@@ -18,7 +18,7 @@ def tell_rules(found: Opened) -> None:
     """Print what was said about every account."""
     rows = [as_row(rule) for rule in AccountRuleRepository(found.db).rules()]
     note = "nothing was said: lots are matched first in, first out, and day trades are counted under the old rule"
-    show(ReportTable("rules", "What was said about accounts", rows, note).at(found.settings.display_timezone))
+    show(ReportTable("rules", "What was said about accounts", rows, note).at(found.settings.display))
 
 
 def set_rules(found: Opened, account_id: str, said: dict[Rule, str | None], from_date: date | None) -> None:

@@ -218,7 +218,7 @@ def status(as_json: Json = False, debug: Debug = False) -> None:
         if as_json:
             out.print_json(json.dumps(told, default=str))
         else:
-            tell_status(told, found.settings.display_timezone)
+            tell_status(told, found.settings.display)
 
 
 @app.command()
@@ -297,12 +297,13 @@ def report(
 ) -> None:
     """Print the report; with --out or --format write it as files, by default below APEX_HOME/reports."""
     from apex_pipeline.cli.opening import opened
+    from apex_pipeline.reports.risk import risk_tables
     from apex_pipeline.reports.strategies import strategy_tables
     from apex_pipeline.reports.tables import report_tables
 
     with errors_in_one_line(debug=debug), opened(settings.load(), writing=False) as found:
-        zone = found.settings.display_timezone
-        tables = [*report_tables(found.db, zone), *strategy_tables(found.db, zone)]
+        reader = found.settings.display
+        tables = [*report_tables(found.db, reader), *risk_tables(found.db, reader), *strategy_tables(found.db, reader)]
         if folder is None and form is None:
             for table in tables:
                 show(table)

@@ -83,20 +83,18 @@ def show(table: "ReportTable", most: int = ROWS_SHOWN) -> None:
     if not table.rows:
         line(f"  {table.note}")
         return
-    out.print(_grid(table.columns, table.rows[:most]))
+    out.print(_grid(table, table.rows[:most]))
     if len(table.rows) > most:
         line(f"  … and {len(table.rows) - most} more")
 
 
-def _grid(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> "Table":
+def _grid(table: "ReportTable", rows: Sequence[Mapping[str, Any]]) -> "Table":
     from rich.table import Table
 
-    from apex_pipeline.reports.tables import cell
-
     grid = Table(box=None, padding=(0, 2), show_edge=False)
-    for column in columns:
+    for column in table.columns:
         numeric = all(not isinstance(row[column], str) for row in rows)
         grid.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*(cell(row[column]) for column in columns))
+        grid.add_row(*table.cells(row))
     return grid

@@ -124,7 +124,7 @@ def _report(found: Opened, scenario: Scenario, end: date) -> bool:
     """Print the report and the truth beside the database; returns whether they are equal to the cent."""
     rows = truth_rows(found.db, scenario)
     out.print(f"\nAPEX report, {scenario.start} to {end}", style="bold", markup=False)
-    for table in report_tables(found.db, found.settings.display_timezone):
+    for table in report_tables(found.db, found.settings.display):
         if table.name not in ("totals", "sums", "fees_by_month"):
             show(table)
     show(ReportTable("truth", "The scenario's truth beside the database", rows), most=len(rows))

@@ -38,7 +38,7 @@ def reconcile(
         reconcile_days(found.db, first, last, observe, made_by=MADE_BY)
         if again and mend(found.db, BreakRepository(found.db).existing(first, last)):
             reconcile_days(found.db, first, last, observe, made_by=MADE_BY)
-    tables = reconciliation_tables(found.db, first, last, found.settings.display_timezone)
+    tables = reconciliation_tables(found.db, first, last, found.settings.display)
     if as_json:
         line(to_json({table.name: [dict(row) for row in table.rows] for table in tables}))
     for table in () if as_json else tables:

@@ -1,11 +1,10 @@
 """What is loaded, how old it is and what waits for a person."""
 
-from datetime import tzinfo
 from typing import Any
 
 from apex_pipeline.cli.console import line, show
 from apex_pipeline.cli.opening import Opened
-from apex_pipeline.reports.tables import ReportTable
+from apex_pipeline.reports.tables import Reader, ReportTable
 from apex_pipeline.store.connection import where
 
 
@@ -22,11 +21,11 @@ def status_of(found: Opened) -> dict[str, Any]:
     }
 
 
-def tell_status(told: dict[str, Any], zone: tzinfo) -> None:
-    """Print it for a person in `zone`."""
+def tell_status(told: dict[str, Any], reader: Reader) -> None:
+    """Print it for a person."""
     for name in ("database", "migration", "open_breaks", "error_breaks", "quarantined"):
         line(f"{name.replace('_', ' ')}: {told[name]}")
     coverage = ReportTable("coverage", "Coverage", told["coverage"], "nothing is loaded yet: run `apex backfill`")
-    show(coverage.at(zone))
+    show(coverage.at(reader))
     if told["recent_failures"]:
-        show(ReportTable("recent_failures", "Recent failures", told["recent_failures"]).at(zone))
+        show(ReportTable("recent_failures", "Recent failures", told["recent_failures"]).at(reader))

@@ -61,12 +61,12 @@ def _apply(found: Opened, correction: StrategyCorrection, day: date) -> None:
 
 def tell(found: Opened, *, corrections: bool, review: bool) -> None:
     """Print the corrections, what is worth a look, or what open strategies hold."""
-    repository, zone = StrategyRepository(found.db), found.settings.display_timezone
+    repository, reader = StrategyRepository(found.db), found.settings.display
     if corrections:
         rows = [_row(item) for item in CorrectionRepository(found.db).corrections()]
-        show(ReportTable("corrections", "Corrections", rows, "nobody corrected a strategy yet").at(zone))
+        show(ReportTable("corrections", "Corrections", rows, "nobody corrected a strategy yet").at(reader))
     if review:
-        show(review_table(found.db, zone))
+        show(review_table(found.db, reader))
     if not corrections and not review:
         show(ReportTable("open", "Open strategies", repository.open_strategies(), "no strategy is open"))
 

@@ -86,8 +86,8 @@ class StatementImporter:
 
     def __init__(self, db: Database, config: Settings | None = None) -> None:
         self._db = db
-        self._loads = LoadRepository(db, Broker.IB)
         self._history = HistoryLoaderService(db, config)
+        self._loads = LoadRepository(db, Broker.IB, self._history.config.batch_size)
 
     def load_paths(self, paths: Sequence[Path], observe: Observe = silent) -> ImportResult:
         """Load what these files and folders hold; ConfigError for a path without any statement."""

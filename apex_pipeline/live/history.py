@@ -161,7 +161,7 @@ class HistoryLoaderService:
         `patient`: whether nobody waits.
         """
         port = self.port(broker, patient=patient)
-        ingested = ingest(self.db, port, self.limit(broker), ask, observe)
+        ingested = ingest(self.db, port, self.limit(broker), ask, observe, batch_size=self.config.batch_size)
         known = self._known(port) if broker == "ib" else []
         if known and ask.account_id and ask.account_id not in known:
             # IB names its accounts in the statements only, so this is known afterwards

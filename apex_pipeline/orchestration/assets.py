@@ -1,7 +1,7 @@
 """Assets, named as their tables. Each opens the database, calls one stage and reports counts."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -11,10 +11,18 @@ from apex_pipeline.live.history import HistoryLoaderService, normalize_all, toda
 from apex_pipeline.orchestration.failures import as_dagster_failure, is_interactive
 from apex_pipeline.orchestration.metadata import column_schema, describe_groups, describe_load, report_rows
 from apex_pipeline.orchestration.partitions import daily, single_run, span
-from apex_pipeline.orchestration.resources import Futu, IbFlex, Progress, Storage
+from apex_pipeline.orchestration.resources import Futu, IbFlex, Progress, Storage, Watch
 from apex_pipeline.orchestration.steps import RAW_TABLES, STEPS
-from apex_pipeline.pipeline import classify_strategies, match_lots, reconcile_days, tell_strategies, value_accounts
+from apex_pipeline.pipeline import (
+    classify_strategies,
+    match_lots,
+    reconcile_days,
+    tell_strategies,
+    value_accounts,
+    watch_risk,
+)
 from apex_pipeline.reports.reconciliation import reconciliation_tables
+from apex_pipeline.reports.risk import risk_tables
 from apex_pipeline.reports.strategies import markdown, strategy_tables
 from apex_pipeline.store.repositories.strategies import StrategyRepository
 from apex_pipeline.store.tables import STATEMENT_TABLES
@@ -64,6 +72,7 @@ VALUED_TABLES = (
 )
 
 TOLD_TABLES = ("strategies", "strategy_chains")
+RISK_TABLES = ("risk_signals",)
 RECONCILIATION_TABLES = ("recon_breaks", "reconciliation_report")
 
 WRITTEN_ELSEWHERE = {"ohlcv": "market", "trade_signals": "market", "position_snapshots": "snapshots"}
@@ -133,6 +142,7 @@ DESCRIPTIONS = {
     "ohlcv": "Bars of traded symbols.",
     "trade_signals": "What strategies of an engine signalled.",
     "position_snapshots": "What an account held at an instant, as an engine captured it.",
+    "risk_signals": "Limits of risk that accounts, or all of them together, have passed.",
     "recon_breaks": "Disagreements found by the checks, one row each, with their history.",
     "reconciliation_report": "By account and day: what was compared, what agrees, what does not and how old that is.",
 }
@@ -316,6 +326,22 @@ def told_strategies(
         yield from _with_tables(context, report_rows(context, db, TOLD_TABLES, about), tables)
 
 
+@dg.multi_asset(
+    specs=[_spec(table, "snapshots", ["positions_daily", "performance_metrics"]) for table in RISK_TABLES],
+    partitions_def=daily,
+    backfill_policy=single_run,
+)
+def watched_risk(
+    context: dg.AssetExecutionContext, storage: Storage, watch: Watch
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """How exposed accounts are by the newest that is known, and which limits of the settings that passes."""
+    with storage.open() as db:
+        watched = watch_risk(db, watch.limits(), datetime.now(UTC))
+        tables = {"report": dg.MetadataValue.md(markdown(risk_tables(db)))}
+        about = {"rows_changed": sum(m.changed for m in watched.rows.values()), "standing": len(watched.standing)}
+        yield from _with_tables(context, report_rows(context, db, RISK_TABLES, about), tables)
+
+
 def _with_tables(
     context: dg.AssetExecutionContext, results: Iterator[dg.MaterializeResult[Any]], tables: Mapping[str, Any]
 ) -> Iterator[dg.MaterializeResult[Any]]:
@@ -356,5 +382,5 @@ def written_elsewhere(context: dg.AssetExecutionContext, storage: Storage) -> It
 
 
 EXTRACTIONS = (futu_history, futu_cash_flow, ib_history)
-DERIVED = (normalized, strategies, matched, valued, told_strategies, written_elsewhere, reconciliation)
+DERIVED = (normalized, strategies, matched, valued, told_strategies, watched_risk, written_elsewhere, reconciliation)
 ASSETS = (*EXTRACTIONS, *DERIVED)

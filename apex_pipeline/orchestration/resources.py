@@ -10,6 +10,7 @@ from dataclasses import replace
 import dagster as dg
 
 from apex_pipeline import settings
+from apex_pipeline.domain.risk_limits import RiskLimit
 from apex_pipeline.extraction import Observe
 from apex_pipeline.live.history import HistoryLoaderService
 from apex_pipeline.pipeline import silent
@@ -49,6 +50,14 @@ class IbFlex(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgum
         return HistoryLoaderService(db, replace(configured, ib=own))
 
 
+class Watch(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
+    """The limits of risk, as in the environment."""
+
+    def limits(self) -> tuple[RiskLimit, ...]:
+        """The limits in force."""
+        return settings.load().risk_limits
+
+
 class Progress:
     """Tells a person what a stage is doing; the default tells nobody."""
 
@@ -62,5 +71,6 @@ def resources(progress: Progress | None = None) -> dict[str, object]:
         "storage": Storage(url=dg.EnvVar("APEX_DATABASE_URL")),
         "futu": Futu(),
         "ib_flex": IbFlex(token=dg.EnvVar("IB_FLEX_TOKEN"), query_id=dg.EnvVar("IB_FLEX_QUERY_ID")),
+        "watch": Watch(),
         "progress": progress or Progress(),
     }

@@ -71,13 +71,13 @@ def _section(table: ReportTable) -> str:
     if not table.rows:
         return f"<section><h2>{escape(table.title)}</h2><p>{escape(table.note)}</p></section>"
     head = "".join(f'<th scope="col">{escape(column.replace("_", " "))}</th>' for column in table.columns)
-    rows = "\n".join(f"<tr>{''.join(_td(value) for value in row.values())}</tr>" for row in table.rows)
+    rows = "\n".join(f"<tr>{''.join(map(_td, row.values(), table.cells(row)))}</tr>" for row in table.rows)
     return (
         f"<section><h2>{escape(table.title)}</h2><table><thead><tr>{head}</tr></thead>"
         f"<tbody>\n{rows}\n</tbody></table></section>"
     )
 
 
-def _td(value: object) -> str:
+def _td(value: object, text: str) -> str:
     number = ' class="number"' if isinstance(value, (int, Decimal)) else ""
-    return f"<td{number}>{escape(cell(value))}</td>"
+    return f"<td{number}>{escape(text)}</td>"

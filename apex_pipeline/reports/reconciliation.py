@@ -1,18 +1,18 @@
 """What a person reads of reconciliation: what does not agree, what accounts for the rest, and what was compared."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, tzinfo
+from datetime import UTC, date
 from typing import Any
 
 from apex_pipeline.domain.checks import CHECKS, CheckName
-from apex_pipeline.reports.tables import ReportTable
+from apex_pipeline.reports.tables import Reader, ReportTable
 from apex_pipeline.store.db import Database
 
 AGREES = "none: every check agrees"
 
 
-def reconciliation_tables(db: Database, from_date: date, to_date: date, zone: tzinfo = UTC) -> list[ReportTable]:
-    """The tables about these days, offenders first, with instants as people in `zone` read them."""
+def reconciliation_tables(db: Database, from_date: date, to_date: date, reader: Reader = UTC) -> list[ReportTable]:
+    """The tables about these days, offenders first, with instants as this reader sees them."""
     days: dict[str, Any] = {"from_date": from_date, "to_date": to_date}
     tables = [
         ReportTable("open_breaks", "Open breaks", db.fetch("report_recon_open", **days), AGREES),
@@ -22,7 +22,7 @@ def reconciliation_tables(db: Database, from_date: date, to_date: date, zone: tz
         ReportTable("reconciled_days", "Days with breaks", db.fetch("report_recon_days", **days), "none"),
         ReportTable("checks", "By check", _by_check(db.fetch("report_recon_checks", **days))),
     ]
-    return [table.at(zone) for table in tables]
+    return [table.at(reader) for table in tables]
 
 
 def _by_check(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

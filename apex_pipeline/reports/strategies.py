@@ -1,11 +1,11 @@
 """What a person reads of strategies: types, newest cards, timelines of chains, wheels and what is worth a look."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, tzinfo
+from datetime import UTC
 from typing import Any
 
 from apex_pipeline.domain.strategies.cards import display_name
-from apex_pipeline.reports.tables import ReportTable, cell
+from apex_pipeline.reports.tables import Reader, ReportTable, cell
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.chains import Review, review_queue
 
@@ -13,8 +13,8 @@ ROWS = 20
 """Rows of a table unless told otherwise."""
 
 
-def strategy_tables(db: Database, zone: tzinfo = UTC, most: int = ROWS) -> list[ReportTable]:
-    """The tables about strategies, at most `most` rows each, with instants as people in `zone` read them."""
+def strategy_tables(db: Database, reader: Reader = UTC, most: int = ROWS) -> list[ReportTable]:
+    """The tables about strategies, at most `most` rows each, with instants as this reader sees them."""
     timelines = db.fetch("chains_timelines", most=most)[:most]
     tables = [
         ReportTable("strategy_types", "Strategies by type", list(map(_named, db.fetch("cards_by_type", most=most)))),
@@ -27,13 +27,13 @@ def strategy_tables(db: Database, zone: tzinfo = UTC, most: int = ROWS) -> list[
         ),
         ReportTable("wheels", "Wheels", db.fetch("chains_wheels", most=most), "no short put was assigned"),
     ]
-    return [*(table.at(zone) for table in tables), review_table(db, zone, most)]
+    return [*(table.at(reader) for table in tables), review_table(db, reader, most)]
 
 
-def review_table(db: Database, zone: tzinfo = UTC, most: int = ROWS) -> ReportTable:
+def review_table(db: Database, reader: Reader = UTC, most: int = ROWS) -> ReportTable:
     """The strategies of which a mistake would matter most, with the command that accepts the best other reading."""
     rows = list(map(_reviewed, review_queue(db, most)))
-    return ReportTable("review", "Worth a look", rows, "nothing is in doubt").at(zone)
+    return ReportTable("review", "Worth a look", rows, "nothing is in doubt").at(reader)
 
 
 def markdown(tables: Iterable[ReportTable]) -> str:
@@ -45,7 +45,7 @@ def _table(table: ReportTable) -> str:
     if not table.rows:
         return _plain(table.note)
     lines = [_line(column.replace("_", " ") for column in table.columns), _line("---" for _ in table.columns)]
-    lines += [_line(_plain(cell(value)) for value in row.values()) for row in table.rows]
+    lines += [_line(map(_plain, table.cells(row))) for row in table.rows]
     return "\n".join(lines)
 
 

@@ -32,6 +32,7 @@ WITHOUT_DATE: Mapping[str, LiteralString] = {
     "strategy_positions": "strategy_positions_by_day",
     "ohlcv": "ohlcv_by_day",
     "trade_signals": "trade_signals_by_day",
+    "risk_signals": "risk_signals_by_day",
     "position_snapshots": "position_snapshots_by_day",
     "account_snapshots": "account_snapshots_by_day",
 }

@@ -76,6 +76,7 @@ ASSET_GROUPS = {
     "ohlcv": "market",
     "trade_signals": "market",
     "position_snapshots": "snapshots",
+    "risk_signals": "snapshots",
 }
 CHECKS = {
     "trades_norm": {
@@ -308,7 +309,7 @@ def test_an_asset_says_what_it_is(name: str) -> None:
     assert spec.owners == ["team:apex"]
     assert "postgres" in spec.kinds
     assert isinstance(schema, dg.TableSchema)
-    of_no_account = {"instruments", "ohlcv", "trade_signals"}
+    of_no_account = {"instruments", "ohlcv", "trade_signals", "risk_signals"}
     assert ("account_id" in {column.name for column in schema.columns}) is (name not in of_no_account)
     assert all(column.type and "typing" not in column.type for column in schema.columns)
 

@@ -1,6 +1,6 @@
 """Report tables keep every digit, show instants on the reader's clock and cannot run as formulas."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -9,7 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from apex_pipeline.reports.export import write_report
+from apex_pipeline.reports.strategies import markdown
 from apex_pipeline.reports.tables import ReportTable, cell, report_tables
+from apex_pipeline.settings import DisplaySettings
 from apex_pipeline.store.db import Database
 
 AT = datetime(2026, 3, 8, 18, 30, tzinfo=UTC)
@@ -28,6 +30,17 @@ def test_an_instant_is_shown_on_the_readers_clock() -> None:
     assert shown == AT
     assert cell(shown) == "2026-03-09 02:30:00 HKT"
     assert cell(AT) == "2026-03-08 18:30:00 UTC", "control: without a zone it is UTC"
+
+
+def test_dates_and_times_are_written_as_their_reader_wants(tmp_path: Path) -> None:
+    forms = DisplaySettings(ZoneInfo("America/New_York"), "%d.%m.%Y", "%H h %M", "%d.%m. %H:%M %Z")
+    row = {"on": date(2026, 3, 8), "opens": time(9, 30), "at": AT}
+    table = ReportTable("times", "Times", [row]).at(forms)
+    assert table.cells(table.rows[0]) == ["08.03.2026", "09 h 30", "08.03. 14:30 EDT"]
+    assert "<td>08.03. 14:30 EDT</td>" in write_report([table], tmp_path, "html")[0].read_text("utf-8")
+    assert "| 08.03.2026 | 09 h 30 | 08.03. 14:30 EDT |" in markdown([table])
+    (path,) = write_report([table], tmp_path, "csv")
+    assert path.read_text("utf-8").splitlines()[1] == "2026-03-08,09:30:00,2026-03-08 14:30:00 EDT"
 
 
 def test_parquet_keeps_every_digit(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from apex_pipeline.store.db import Database
 from apex_pipeline.store.tables import LOAD_GAPS, QUARANTINE, LoadGap, QuarantineRow, as_row, raw_table
 from apex_pipeline.store.transaction import RawMerged, Transaction
 
-PART = 2000
-"""Records that are merged at once."""
+BATCH_SIZE = 2000
+"""Records that are written at once, unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,10 @@ class Loaded:
 class LoadRepository:
     """Writes loads whole: documents, records, quarantine, coverage and watermarks in one transaction."""
 
-    def __init__(self, db: Database, broker: Broker) -> None:
+    def __init__(self, db: Database, broker: Broker, batch_size: int = BATCH_SIZE) -> None:
         self._db = db
         self._broker = broker
+        self._batch_size = batch_size
 
     @contextmanager
     def run(self, ask: Ask) -> Generator[int]:
@@ -174,7 +175,7 @@ class LoadRepository:
     ) -> RawMerged:
         """Merge the records part by part, so that a delivery of any size needs the memory of one part only."""
         total = RawMerged(0, 0, 0)
-        for part in _parts(records):
+        for part in _parts(records, self._batch_size):
             for batch in _once_per_key(part):
                 rows = [_raw_row(record, fetched_at, load_id) for record in batch]
                 total += tx.merge_raw(raw_table(self._broker, batch[0].kind), rows, self._broker, load_id)
@@ -271,13 +272,13 @@ def _quarantine_uid(stage: str, broker: Broker, reject: Reject) -> str:
     return "Q_" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:24]
 
 
-def _parts(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """The records as lists of one kind, none longer than `PART`."""
+def _parts(records: Iterable[Record], most: int) -> Iterator[list[Record]]:
+    """The records as lists of one kind, none longer than `most`."""
     waiting: dict[RecordKind, list[Record]] = {}
     for record in records:
         own = waiting.setdefault(record.kind, [])
         own.append(record)
-        if len(own) >= PART:
+        if len(own) >= most:
             yield waiting.pop(record.kind)
     yield from waiting.values()
 
