@@ -113,6 +113,7 @@ CREATE TABLE risk_snapshots (
 );
 COMMENT ON TABLE risk_snapshots IS 'Figures of risk at one moment: of an account, or of everything (scope PORTFOLIO).';
 CREATE INDEX risk_snapshots_by_time ON risk_snapshots USING brin (captured_at);
+CREATE INDEX risk_snapshots_of_limits ON risk_snapshots (scope, captured_at) WHERE source = 'LIMITS';
 
 CREATE TABLE risk_signals (
     signal_uid text COLLATE "C" PRIMARY KEY DEFAULT gen_random_uuid()::text,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -26,6 +26,7 @@ from apex_pipeline.pipeline import (
     silent,
     tell_strategies,
     value_accounts,
+    watch_risk,
 )
 from apex_pipeline.settings import Settings
 from apex_pipeline.store.coverage import rows_by_day, sync_status
@@ -198,6 +199,7 @@ class HistoryLoaderService:
         match_lots(self.db, first, last, observe)
         value_accounts(self.db, first, last, observe)
         tell_strategies(self.db, observe)
+        watch_risk(self.db, self.config.risk_limits, datetime.now(UTC))
         return rejected
 
     def _synced(self, broker: str) -> LoadResult:

@@ -102,6 +102,16 @@ def test_a_correction_that_reverts_is_kept(broker: Broker1, stamps: Sequence[int
     assert broker.earlier_prices() == ["A", "B"]
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 2000])
+def test_records_written_in_batches_of_any_size_are_the_same_record(db: Database, batch_size: int) -> None:
+    broker = Broker1(db)
+    broker.loads = LoadRepository(db, Broker.IB, batch_size)
+    told = [record(str(number), key=key) for number, key in enumerate(("1", "2", "1", "3", "2", "1"))]
+    assert counts(broker.says(*told)) == (6, 6, 0, 0, 0)
+    assert [broker.price(key) for key in ("1", "2", "3")] == ["5", "4", "3"]
+    assert sorted(broker.earlier_prices()) == ["0", "1", "2"]
+
+
 def test_a_store_that_knows_payloads_by_hash_would_have_ended_at_b(broker: Broker1) -> None:
     seen: dict[str, str] = {}
     for price in ("A", "B", "A"):
