@@ -44,6 +44,8 @@ class _Found:
     cash: Decimal | None
     drawdown: Decimal | None
     origin: Mapping[str, Any]
+    since: datetime
+    """A snapshot that was captured later is newer."""
     positions_at: datetime | None = None
     """Of a snapshot: when its positions were captured."""
 
@@ -105,25 +107,24 @@ class RiskRepository:
         newest = dict(ledger)
         for row in self._tx.fetch("risk_captured", now=self._now):
             known = ledger.get(row["account_id"])
-            if known is None or row["captured_at"] > self._told_since(known):
+            if known is None or row["captured_at"] > known.since:
                 newest[row["account_id"]] = _of_snapshot(row, known)
         return [newest[account] for account in sorted(newest)]
 
-    def _told_since(self, known: _Found) -> datetime:
-        """A snapshot later than this is newer than a day of the ledger: its end, or its beginning while it lasts."""
-        return known.as_of if known.as_of < self._now else known.as_of - DAY
-
     def _of_day(self, row: Row) -> _Found:
+        """The end of a day, or what is known of it while it lasts."""
+        ended = row["as_of"] <= self._now
         return _Found(
             broker=row["broker"],
             account_id=row["account_id"],
-            as_of=min(row["as_of"], self._now),
+            as_of=row["as_of"] if ended else self._now,
             on_date=row["business_date"],
             currency=row["currency"],
             net_liquidation=row["net_liquidation"],
             cash=row["cash"],
             drawdown=row["drawdown"],
             origin={"source": "LEDGER", "business_date": row["business_date"].isoformat()},
+            since=row["as_of"] if ended else row["as_of"] - DAY,
         )
 
     def _held(self, found: Iterable[_Found]) -> dict[str, list[Row]]:
@@ -193,6 +194,7 @@ def _of_snapshot(row: Row, known: _Found | None) -> _Found:
         cash=row["total_cash_value"],
         drawdown=known.drawdown if known else None,
         origin={"source": "SNAPSHOT", "drawdown_of": known.on_date.isoformat() if known else None},
+        since=at,
         positions_at=row["positions_at"],
     )
 
