@@ -194,6 +194,36 @@ COMMENT ON COLUMN research_records.at IS 'When the source says that it happened.
 CREATE INDEX research_records_by_symbol ON research_records (symbol, kind, at);
 CREATE INDEX research_records_by_time ON research_records (kind, at);
 
+-- Named questions, by index whatever there is ----------------------------------------------------------------
+
+CREATE INDEX orders_norm_by_broker_id ON orders_norm (broker_order_id);
+CREATE INDEX orders_norm_by_account ON orders_norm (account_id, trade_date);
+-- squawk-ignore require-concurrent-index-deletion
+DROP INDEX trades_norm_by_broker_id;
+CREATE INDEX trades_norm_by_broker_id ON trades_norm (broker_trade_id, account_id, broker);
+CREATE INDEX trades_norm_by_account ON trades_norm (account_id, trade_date);
+CREATE INDEX trades_norm_by_execution ON trades_norm (exec_id) WHERE exec_id IS NOT NULL;
+CREATE INDEX trades_norm_of_options ON trades_norm (underlying, trade_date)
+    WHERE asset_class IN ('OPTION', 'FUTURE_OPTION');
+CREATE INDEX fees_norm_by_account ON fees_norm (account_id, charged_on);
+CREATE INDEX provisional_raw_ib_by_perm_id ON provisional_raw_ib ((payload ->> 'permId'));
+CREATE INDEX round_trips_by_end ON round_trips
+    (coalesce(exit_at, entry_at) DESC NULLS LAST, coalesce(exit_date, entry_date) DESC NULLS LAST, trade_id);
+CREATE INDEX round_trips_by_symbol ON round_trips
+    (symbol, coalesce(exit_at, entry_at) DESC NULLS LAST, coalesce(exit_date, entry_date) DESC NULLS LAST, trade_id);
+CREATE INDEX round_trips_closed ON round_trips (coalesce(exit_date, (exit_at AT TIME ZONE 'UTC')::date))
+    WHERE status = 'CLOSED';
+CREATE INDEX positions_open ON positions (account_id, symbol, position_id) WHERE status = 'OPEN';
+CREATE INDEX positions_by_symbol ON positions (symbol);
+CREATE INDEX risk_signals_breaches ON risk_signals ((resolved_at IS NOT NULL), raised_at DESC, signal_uid)
+    WHERE level = 'BREACH';
+CREATE INDEX backtests_by_sharpe ON backtests (sharpe DESC NULLS LAST, backtest_uid);
+CREATE INDEX backtests_by_return ON backtests (total_return DESC NULLS LAST, backtest_uid);
+CREATE INDEX backtests_by_drawdown ON backtests (max_drawdown DESC NULLS LAST, backtest_uid);
+CREATE INDEX llm_analysis_log_by_model ON llm_analysis_log (model, called_at);
+CREATE INDEX research_records_of_symbol ON research_records (symbol, at);
+CREATE INDEX research_records_at ON research_records (at);
+
 -- Other names of the same tables, to read -------------------------------------------------------------------
 
 CREATE VIEW positions_snapshot AS SELECT * FROM position_snapshots;

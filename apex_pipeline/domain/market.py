@@ -14,6 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from apex_pipeline.domain.fingerprints import fingerprint_of
 from apex_pipeline.domain.models import Broker, Side
 
 AROUND_THE_CLOCK = "24/7"
@@ -178,6 +179,24 @@ class TradeSignal:
     status: SignalStatus
     created_at: datetime
     executed_at: datetime | None
+
+
+def signal_uid_of(
+    source: str,
+    signal_key: str | None,
+    symbol: str,
+    side: Side | str | None = None,
+    *,
+    strength: Decimal | None = None,
+    payload: Mapping[str, Any] | None = None,
+    created_at: datetime | None = None,
+) -> str:
+    """The uid of a signal: equal for the same signal, whatever the order of keys and the form of numbers.
+
+    `created_at` counts only for a signal without a key: two of them that say the same are two signals.
+    """
+    of_no_key = created_at if signal_key is None else None
+    return "SIG_" + fingerprint_of(source, signal_key, symbol, side, strength, payload or {}, of_no_key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from apex_pipeline.domain.fingerprints import fingerprint_of
+
 LIMITS = "LIMITS"
 """The source of risk signals that follow from the limits of the settings."""
 
@@ -26,13 +28,24 @@ class RiskLevel(StrEnum):
 
 
 class EventSeverity(StrEnum):
-    """How much an event matters."""
+    """How much an event matters, from least to most."""
 
     DEBUG = "DEBUG"
     INFO = "INFO"
     WARNING = "WARNING"
     ERROR = "ERROR"
     CRITICAL = "CRITICAL"
+
+    @classmethod
+    def named(cls, name: str) -> "EventSeverity":
+        """The severity of a name in any case, `warn` and `fatal` too; ValueError for another."""
+        return cls({"WARN": "WARNING", "FATAL": "CRITICAL"}.get(name.upper(), name.upper()))
+
+    @property
+    def and_above(self) -> tuple["EventSeverity", ...]:
+        """This one and those that matter more."""
+        told = tuple(EventSeverity)
+        return told[told.index(self) :]
 
 
 class ResearchKind(StrEnum):
@@ -121,13 +134,23 @@ class LlmCall:
 
 @dataclass(frozen=True, slots=True)
 class ResearchRecord:
-    """A row from outside as its source told it, `at` the moment that the source says; the same `fingerprint` is one."""
+    """A row from outside as its source told it, `at` the moment that the source says; the same `fingerprint` is one.
+
+    An empty fingerprint follows from the rest (see `research_fingerprint`) when the row is stored.
+    """
 
     kind: ResearchKind
     symbol: str | None
     source: str
     at: datetime
-    fingerprint: str
+    fingerprint: str = ""
     payload: Mapping[str, Any] = field(default_factory=dict[str, Any])
     recorded_at: datetime | None = None
     record_id: int | None = None
+
+
+def research_fingerprint(
+    kind: ResearchKind | str, symbol: str | None, source: str, at: datetime, payload: Mapping[str, Any]
+) -> str:
+    """The fingerprint of a row of research: equal for the same row, whatever the order of keys and form of numbers."""
+    return "RES_" + fingerprint_of(kind, symbol, source, at, payload)

@@ -8,21 +8,21 @@ import random
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import psycopg2
-import psycopg2.extras
 from psycopg2 import sql
 
-from apex_pipeline.errors import ConfigError, StorageError, StorageUnavailable, StorageUncertain
+from apex_pipeline.errors import ConfigError, StorageError, StorageUnavailable
 from apex_pipeline.settings import Settings
-from apex_pipeline.store.connection import connect, reason, where
+from apex_pipeline.store.connection import connect, where
 from apex_pipeline.store.place import place_of
 from apex_pipeline.store.pool import Member, Pool
-from apex_pipeline.store.transaction import Query, Row, Transaction, statement
+from apex_pipeline.store.scopes import scope, timeout_of, told_as_storage
+from apex_pipeline.store.transaction import Query, Row, Transaction
 
 T = TypeVar("T")
 
@@ -77,10 +77,11 @@ class Database:
         self.close()
 
     def health_check(self) -> bool:
-        """Whether the database answers within five seconds."""
+        """Whether the database answers: one try, no longer than five seconds once it is reached."""
         try:
-            return self.fetchval("SELECT 1", timeout=HEALTH_SECONDS) == 1
-        except StorageError:
+            with self._held(HEALTH_SECONDS), self.transaction(HEALTH_SECONDS) as tx:
+                return tx.fetchval("SELECT 1") == 1
+        except (StorageError, psycopg2.Error):
             return False
 
     def get_pool_stats(self) -> dict[str, int]:
@@ -89,25 +90,35 @@ class Database:
 
     @contextmanager
     def acquire(self) -> Generator[psycopg2.extensions.connection]:
-        """A connection of this thread's own for the time of the block; what is not committed is rolled back."""
+        """A connection of this thread's own for the time of the block; what is not committed is rolled back.
+
+        What its session was set to is undone afterwards.
+        """
         with self._held() as member:
+            member.was_lent = True
             yield member.connection
 
     def _member(self) -> Member | None:
-        return getattr(self._of_thread, "member", None)
+        """The connection that this thread holds, unless it is that of a parent process."""
+        member: Member | None = getattr(self._of_thread, "member", None)
+        return member if member is not None and member.is_own else None
 
     @contextmanager
-    def _held(self) -> Generator[Member]:
+    def _held(self, wait: float | None = None) -> Generator[Member]:
         """The connection that this thread holds already, or one of the pool for the time of the block."""
         if (member := self._member()) is not None:
             yield member
             return
-        member = self._of_thread.member = self._pool.take()
+        member = self._of_thread.member = self._pool.take(wait)
         try:
             yield member
         finally:
             self._of_thread.member = None
-            member.is_rehearsing = member.in_transaction = False
+            self._give(member)
+
+    def _give(self, member: Member) -> None:
+        member.is_rehearsing = member.in_transaction = False
+        if member.is_own:
             self._pool.give(member)
 
     @contextmanager
@@ -118,26 +129,39 @@ class Database:
         lost and for a deadlock or serialization failure: nothing was stored then. StorageUncertain where the connection
         was lost while committing.
         """
-        with self._held() as member, _told_as_storage(member, self.url), _scope(member), _cursor(member) as cursor:
-            tx = Transaction(cursor)
-            if timeout is not None:
-                tx.execute("timeout_set", milliseconds=f"{max(1, round(timeout * 1000))}")
+        with self._held() as member, self._begun(member, timeout) as tx:
             yield tx
+
+    @contextmanager
+    def _begun(self, member: Member, timeout: float | None) -> Generator[Transaction]:
+        is_part = member.is_busy
+        with told_as_storage(member, self.url), scope(member), member.connection.cursor() as cursor:
+            tx = Transaction(cursor)
+            with timeout_of(tx, timeout, is_part=is_part):
+                yield tx
 
     def run(self, work: Callable[[Transaction], T], timeout: float | None = None) -> T:
         """What `work` returns of a transaction; run again after a lost connection, a deadlock, a serialization failure.
 
-        `work` does nothing but use the transaction. A server that was never reached is tried once.
+        `work` does nothing but use the transaction. A server that was never reached is tried once, and so is a part of
+        an outer transaction, which only its owner can begin again.
         """
         for pause in (*_pauses(), None):
             try:
                 with self.transaction(timeout) as tx:
                     return work(tx)
             except StorageUnavailable:
-                if pause is None or self._member() is not None or not self.get_pool_stats()["opened"]:
+                if pause is None or not self._may_repeat():
                     raise
             time.sleep(pause)
         raise AssertionError("the last try returns or raises")
+
+    def _may_repeat(self) -> bool:
+        """Whether what failed was all of a transaction, and nothing was lost that this thread holds around it."""
+        member = self._member()
+        if member is not None:
+            return not member.is_busy and not member.connection.closed
+        return bool(self.get_pool_stats()["opened"])
 
     def fetch(self, query: Query, /, *args: Any, timeout: float | None = None, **params: Any) -> list[Row]:
         """All rows of a statement, in a transaction of its own; `args` stand for its %s, `params` for its %(names)s.
@@ -167,20 +191,37 @@ class Database:
         given = list(rows)
         return self.run(lambda tx: tx.executemany(query, given), timeout)
 
-    def stream(self, query: Query, /, *args: Any, size: int = 2000, **params: Any) -> Iterator[Row]:
+    def stream(
+        self, query: Query, /, *args: Any, size: int = 2000, timeout: float | None = None, **params: Any
+    ) -> Iterator[Row]:
         """The rows of a statement one by one; the server sends `size` at a time, so memory does not grow with them.
 
-        The connection is this generator's until it ends or is closed.
+        Within a transaction of this thread they are read in it; otherwise over a connection of the stream's own until
+        it ends or is closed, so that what is done meanwhile is stored whatever becomes of the stream.
+        `timeout`: seconds that each part may take; within a transaction, the time that this has.
         """
-        with self._held() as member, _told_as_storage(member, self.url), _scope(member):
-            name = f"apex_stream_{next(_cursors)}"
-            with member.connection.cursor(name, cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
-                cursor.itersize = size
-                yield from Transaction(cursor).stream(query, *args, **params)
+        around = self._member()
+        if around is not None and around.is_busy:
+            with told_as_storage(around, self.url):
+                yield from self._streamed(around, query, args, params, size)
+            return
+        member = self._pool.take()
+        try:
+            with self._begun(member, timeout):
+                yield from self._streamed(member, query, args, params, size)
+        finally:
+            self._give(member)
+
+    def _streamed(
+        self, member: Member, query: Query, args: Sequence[Any], params: Mapping[str, Any], size: int
+    ) -> Iterator[Row]:
+        with member.connection.cursor(f"apex_stream_{next(_cursors)}") as cursor:
+            cursor.itersize = size
+            yield from Transaction(cursor).stream(query, *args, **params)
 
     def table_exists(self, name: str) -> bool:
         """Whether there is a table or view of this name."""
-        return bool(self.fetchval("table_exists", name=name))
+        return "\0" not in name and bool(self.fetchval("table_exists", name=name))
 
     def get_table_row_count(self, name: str) -> int:
         """The rows of a table or view, counted; StorageError where there is none of this name."""
@@ -242,77 +283,16 @@ class Database:
             try:
                 yield
             finally:
-                if not member.connection.closed:
-                    self.fetchval("lock_release", name=name)
+                self._release(member, name)
 
-
-@contextmanager
-def _told_as_storage(member: Member, url: str) -> Generator[None]:
-    """What the driver says of connections and of other writers, in the errors of this program."""
-    try:
-        yield
-    except psycopg2.extensions.TransactionRollbackError as error:
-        raise StorageUnavailable(f"another writer of {where(url)} stood in the way: {reason(error)}") from error
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        if member.connection.closed:
-            raise StorageUnavailable(f"the database {where(url)} was lost: {reason(error)}") from error
-        raise StorageError(f"the database {where(url)} did not do it: {reason(error)}") from error
-
-
-def _cursor(member: Member) -> psycopg2.extras.RealDictCursor:
-    return member.connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor)
-
-
-def _scope(member: Member) -> AbstractContextManager[None]:
-    return (_part_of if member.is_rehearsing else _savepoint if member.in_transaction else _whole)(member)
-
-
-@contextmanager
-def _whole(member: Member) -> Generator[None]:
-    """A transaction of its own."""
-    member.in_transaction = True
-    try:
-        yield
-        _commit(member.connection)
-    except BaseException:
-        with suppress(psycopg2.Error):
-            member.connection.rollback()
-        raise
-    finally:
-        member.in_transaction = False
-
-
-def _commit(connection: psycopg2.extensions.connection) -> None:
-    try:
-        connection.commit()
-    except psycopg2.extensions.TransactionRollbackError:
-        raise
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        raise StorageUncertain(
-            "the database was lost while it stored a change, which it may have stored or not: look before you repeat it"
-        ) from error
-
-
-@contextmanager
-def _savepoint(member: Member) -> Generator[None]:
-    """A part of the open transaction that can fail alone."""
-    with member.connection.cursor() as cursor:
-        cursor.execute("SAVEPOINT part")
+    def _release(self, member: Member, name: str) -> None:
+        """Give a lock back; with the connection itself, where its transaction does nothing any more."""
+        if member.connection.closed or not member.is_own:
+            return
         try:
-            yield
-        except BaseException:
-            with suppress(psycopg2.Error):
-                cursor.execute("ROLLBACK TO SAVEPOINT part")
-            raise
-        cursor.execute("RELEASE SAVEPOINT part")
-
-
-@contextmanager
-def _part_of(member: Member) -> Generator[None]:
-    """A transaction within a rehearsal; its temporary tables go with it."""
-    with _savepoint(member), member.connection.cursor() as cursor:
-        yield
-        cursor.execute(statement("temporary_tables_drop"))
+            self.fetchval("lock_release", name=name)
+        except (psycopg2.Error, StorageError):
+            member.is_spoiled = True
 
 
 def _pauses() -> Iterator[float]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, cast
 
 from apex_pipeline.errors import ConfigError
 from apex_pipeline.settings import PoolSettings, Settings, database_url, pool_settings
@@ -21,38 +21,46 @@ class Place:
     pool: PoolSettings
 
 
-def place_of(config: str | Settings | Mapping[str, Any]) -> Place:
+def place_of(config: object) -> Place:
     """The place that a URL, settings, or a mapping with the keys of `database:` in apex.yaml name; else ConfigError."""
-    if isinstance(config, Settings):
-        return Place(_checked(config.database_url), config.pool)
-    if isinstance(config, str):
-        return Place(_checked(config), PoolSettings())
-    return _of_mapping(config["database"] if isinstance(config.get("database"), Mapping) else config)
+    match config:
+        case Settings():
+            return Place(_checked(config.database_url), config.pool)
+        case str():
+            return Place(_checked(config), PoolSettings())
+        case Mapping():
+            told = cast("Mapping[str, Any]", config)
+            return _of_mapping(told["database"] if isinstance(told.get("database"), Mapping) else told)
+        case _:
+            raise ConfigError(f"a database is told by a URL, settings or a mapping, not by a {type(config).__name__}")
 
 
 def _of_mapping(told: Mapping[str, Any]) -> Place:
-    pool: Mapping[str, Any] = told.get("pool") or {}
+    pool = told.get("pool") or {}
+    if not isinstance(pool, Mapping):
+        raise ConfigError(f"database.pool holds {' and '.join(_BOUNDS)}, not {pool!r}")
     _require_known("database", told, _KNOWN)
     _require_known("database.pool", pool, _BOUNDS)
     parts = {name: str(told[name]) for name in _PARTS if told.get(name) is not None}
-    bounds = {name: text for name, text in {**told, **pool}.items() if text is not None}
-    default = PoolSettings()
-    least, most = (_bound(name, bounds.get(name, getattr(default, name))) for name in _BOUNDS)
+    bounds = {name: value for part in (told, pool) for name, value in part.items() if value is not None}
+    least, most = (_whole(name, bounds.get(name, getattr(PoolSettings(), name))) for name in _BOUNDS)
+    if "max_connections" in bounds and "min_connections" not in bounds:
+        least = min(least, most)
     return Place(_checked(database_url(parts)), pool_settings(least, most))
 
 
 def _require_known(where: str, told: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for key in told:
         if key not in known:
-            nearest = get_close_matches(key, known, n=1, cutoff=0.0)[0]
+            nearest = get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
             raise ConfigError(f"{where} has an unknown key {key!r}; the nearest known one is {nearest!r}")
 
 
-def _bound(name: str, told: Any) -> int:
+def _whole(name: str, value: Any) -> int:
     try:
-        return int(told)
-    except (TypeError, ValueError):
-        raise ConfigError(f"{name} is {told!r}; it must be a whole number") from None
+        return int(str(value))
+    except ValueError:
+        raise ConfigError(f"database.pool.{name} must be a whole number, not {value!r}") from None
 
 
 def _checked(url: str | None) -> str:

@@ -148,6 +148,20 @@ class LoadGap:
     found_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class SyncState:
+    """How far a kind of data of an account was loaded: when last, up to which record, and how many came then."""
+
+    broker: Broker
+    account_id: str
+    data_type: str
+    market: str
+    last_sync_at: datetime
+    last_record_at: datetime | None
+    status: str
+    records: int
+
+
 @cache
 def columns_of(row: type) -> tuple[str, ...]:
     """The column names of a row class, in order."""
@@ -320,6 +334,7 @@ SIGNAL_LOG = Table(
     natural=("fingerprint",),
 )
 INSTANCES = Table("instance_metadata", columns_of(Instance), ("instance_id",))
+SYNC_STATE = Table("sync_state", columns_of(SyncState), columns_of(SyncState)[:4])
 DIRTY_DAYS = Table("dirty_days", columns_of(DirtyDay), columns_of(DirtyDay))
 
 ROW_CLASSES: dict[str, type] = {
@@ -343,6 +358,7 @@ ROW_CLASSES: dict[str, type] = {
     "payload_drift": Drift,
     "load_gaps": LoadGap,
     "dirty_days": DirtyDay,
+    "sync_state": SyncState,
     **_STATEMENT_ROWS,
     **_LEDGER_ROWS,
     **{name: row for name, (row, _) in _LEDGER_KEYS.items()},

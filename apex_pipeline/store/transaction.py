@@ -4,6 +4,7 @@ Rows are COPYed to a temporary table and merged by key; a row is written only wh
 rows again changes nothing. Table and column names come from `tables` only.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +15,7 @@ from typing import Any, LiteralString, cast
 
 import psycopg2.extras
 from psycopg2 import sql
+from psycopg2.extensions import cursor
 
 from apex_pipeline.store.copy_text import copy_text, to_json
 from apex_pipeline.store.merging import (
@@ -73,35 +75,49 @@ class RawMerged:
 @cache
 def statement(name: str) -> LiteralString:
     """The text of `store/sql/<name>.sql`; a literal of the package, never built from input."""
-    return cast("LiteralString", files("apex_pipeline.store").joinpath("sql", f"{name}.sql").read_text("utf-8"))
+    try:
+        text = files("apex_pipeline.store").joinpath("sql", f"{name}.sql").read_text("utf-8")
+    except FileNotFoundError:
+        raise ValueError(f"there is no statement {name!r}: SQL text of a single word is written in capitals") from None
+    return cast("LiteralString", text)
 
 
 class Transaction:
     """The statements of one transaction."""
 
-    def __init__(self, cursor: psycopg2.extras.RealDictCursor) -> None:
+    def __init__(self, cursor: cursor) -> None:
         self._cursor = cursor
 
     def fetch(self, query: Query, /, *args: Any, **params: Any) -> list[Row]:
-        """All rows of a statement; `args` stand for its %s, `params` for its %(names)s."""
+        """All rows of a statement, if it returns any; `args` stand for its %s, `params` for its %(names)s."""
         self._run(query, args, params)
-        return [dict(row) for row in self._cursor.fetchall()]
+        return self._rows()
 
     def fetchrow(self, query: Query, /, *args: Any, **params: Any) -> Row | None:
         """The first row of a statement, or None."""
-        self._run(query, args, params)
-        row = self._cursor.fetchone()
-        return None if row is None else dict(row)
+        row = self._first(query, args, params)
+        return None if row is None else dict(zip(self._names(), row, strict=True))
 
     def fetchval(self, query: Query, /, *args: Any, column: int = 0, **params: Any) -> Any:
         """One column of the first row, counted from 0, or None."""
-        row = self.fetchrow(query, *args, **params)
-        return None if row is None else list(row.values())[column]
+        row = self._first(query, args, params)
+        return None if row is None else row[column]
+
+    def _first(self, query: Query, args: Sequence[Any], params: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        self._run(query, args, params)
+        return self._cursor.fetchone() if self._cursor.description else None
+
+    def _rows(self) -> list[Row]:
+        names = self._names()
+        return [dict(zip(names, row, strict=True)) for row in self._cursor.fetchall()] if names else []
+
+    def _names(self) -> list[str]:
+        return [column.name for column in self._cursor.description or ()]
 
     def execute(self, query: Query, /, *args: Any, **params: Any) -> int:
-        """Run a statement; returns the rows it touched."""
+        """Run a statement; returns the rows it touched, 0 of one that is about no rows."""
         self._run(query, args, params)
-        return self._cursor.rowcount
+        return max(0, self._cursor.rowcount)
 
     def executemany(self, query: Query, rows: Iterable[Sequence[Any] | Mapping[str, Any]]) -> int:
         """Run a statement for each of these rows of parameters, few round trips for many; returns how many."""
@@ -112,15 +128,20 @@ class Transaction:
     def stream(self, query: Query, /, *args: Any, **params: Any) -> Iterator[Row]:
         """The rows of a statement one by one, as the cursor of this transaction reads them."""
         self._run(query, args, params)
+        names: list[str] = []
         for row in self._cursor:
-            yield dict(row)
+            names = names or self._names()  # of a cursor of the server known with its first rows
+            yield dict(zip(names, row, strict=True))
 
     def _run(self, query: Query, args: Sequence[Any], params: Mapping[str, Any]) -> None:
         if args and params:
             raise ValueError("parameters are told either by place (%s) or by name (%(name)s)")
+        text = _text(query)
+        if len(args) == 1 and isinstance(text, str):
+            args, params = _of_driver(text, args[0])
         # without parameters a % in SQL text means itself
         given = _given(args) if args else _given(params) if params or _is_name(query) else None
-        self._cursor.execute(_text(query), given)
+        self._cursor.execute(text, given)
 
     def find(self, table: Table, where: Mapping[str, Any], most: int) -> list[Row]:
         """Rows of a table whose columns hold these values, in the order of its key."""
@@ -133,7 +154,7 @@ class Transaction:
             ),
             (*where.values(), most),
         )
-        return [dict(row) for row in self._cursor.fetchall()]
+        return self._rows()
 
     def count_by_day(self, table: str, column: str, first: date, last: date) -> dict[date, int]:
         """Rows of a table per day of a date column, inclusive."""
@@ -143,7 +164,7 @@ class Transaction:
             ),
             (first, last),
         )
-        return {row["day"]: row["rows"] for row in self._cursor.fetchall()}
+        return dict(self._cursor.fetchall())
 
     def analyze_changed(self, tables: Iterable[str]) -> None:
         """Make new statistics of those tables that grew or shrank by more than a tenth, as autovacuum will much later.
@@ -194,8 +215,7 @@ class Transaction:
 
     def _merged(self, merge: sql.Composed) -> Merged:
         self._cursor.execute(merge)
-        counts = self._cursor.fetchone() or {"inserted": 0, "updated": 0}
-        return Merged(counts["inserted"], counts["updated"])
+        return Merged(*(self._cursor.fetchone() or (0, 0)))
 
     def change(self, proposal: Mapping[str, Any]) -> int:
         """Insert, update or delete a row by its key, as a proposal tells it in JSON; returns the rows it touched."""
@@ -235,17 +255,30 @@ class Transaction:
         self._cursor.execute(keep_older_statement(table))
         superseded = self._cursor.rowcount
         self._cursor.execute(merge_raw_statement(table), {"broker": broker, "load_id": load_id})
-        new = next(iter((self._cursor.fetchone() or {"changed": 0}).values()))
+        (new,) = self._cursor.fetchone() or (0,)
         return RawMerged(new, staged - superseded - new, superseded)
 
 
 def _is_name(query: Query) -> bool:
-    return isinstance(query, str) and query.isidentifier()
+    return isinstance(query, str) and query.isidentifier() and query.islower()
 
 
 def _text(query: Query) -> Query:
     """What is executed: a name stands for its file."""
-    return statement(query) if isinstance(query, str) and query.isidentifier() else query
+    return statement(query) if isinstance(query, str) and _is_name(query) else query
+
+
+_PLACE = re.compile(r"%(?:(?P<escaped>%)|\((?P<name>[^)]*)\))?")
+
+
+def _of_driver(text: str, given: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """A single parameter; or all of them in one sequence or mapping, as the driver itself takes them."""
+    places = [place for place in _PLACE.finditer(text) if not place["escaped"]]
+    if isinstance(given, Mapping) and places and all(place["name"] for place in places):
+        return (), given
+    if isinstance(given, (list, tuple)) and len(given) == len(places) > 1:
+        return tuple(given), {}
+    return (given,), {}
 
 
 def _given(values: Sequence[Any] | Mapping[str, Any]) -> Any:

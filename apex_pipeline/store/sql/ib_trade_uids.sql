@@ -1,0 +1,1 @@
+SELECT trade_uid FROM trades_norm WHERE exec_id = %(exec_id)s AND broker = 'IB'
