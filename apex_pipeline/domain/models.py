@@ -22,6 +22,11 @@ class Broker(StrEnum):
     FUTU = "FUTU"
     IB = "IB"
 
+    @classmethod
+    def named(cls, name: str) -> "Broker":
+        """The broker of a name in any case; ValueError for another."""
+        return cls(name.upper())
+
 
 class AssetClass(StrEnum):
     STOCK = "STOCK"

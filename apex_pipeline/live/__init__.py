@@ -10,8 +10,15 @@ from apex_pipeline.store.db import Database
 from apex_pipeline.store.limiter import RateLimiter
 from apex_pipeline.store.migrate import MigrationRunner
 from apex_pipeline.store.repositories.book import PositionRepository, TradeRepository, TradeStatistics
+from apex_pipeline.store.repositories.generic import Repository
+from apex_pipeline.store.repositories.snapshots import (
+    AccountSnapshotRepository,
+    PositionSnapshotRepository,
+    RiskSnapshotRepository,
+)
 
 __all__ = [
+    "AccountSnapshotRepository",
     "Database",
     "DatabaseStateManager",
     "HistoryLoaderService",
@@ -22,9 +29,12 @@ __all__ = [
     "PortfolioState",
     "PortfolioStateManager",
     "PositionRepository",
+    "PositionSnapshotRepository",
     "PositionSyncService",
     "PyramidingState",
     "RateLimiter",
+    "Repository",
+    "RiskSnapshotRepository",
     "StrategyClassifierV1",
     "StrategyType",
     "SyncResult",

@@ -55,8 +55,11 @@ def connect(
 
 def reason(error: Exception) -> str:
     """The line of a driver's error that says why; its class where it says nothing."""
+    said = error.diag.message_primary if isinstance(error, psycopg2.Error) else None
+    if said:
+        return " ".join(said.split())
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    return lines[0] if lines else type(error).__name__
 
 
 def _loads(text: str) -> Any:

@@ -7,6 +7,7 @@ their seal. Named questions on top are in the other modules of this folder.
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import psycopg2
@@ -26,94 +27,154 @@ PAGE = 100
 """Rows of `find_all` unless told otherwise."""
 
 
-class Repository(Generic[T]):
-    """Rows of one table as instances of `row`, found and written by its columns.
+class Finder(Generic[T]):
+    """Rows of one table as instances of `row`, found by its columns; `always`: conditions that hold in every question.
 
-    ValueError for a column that the table does not have. Conditions compare as they are: None finds unknown values, a
-    list any of its values.
+    ValueError for a column that the table does not have, and for a value that cannot be compared with its column.
+    Conditions compare as they are: None finds unknown values, a list any of its values.
     """
 
-    def __init__(self, db: Database, table: Table, row: type[T]) -> None:
+    def __init__(self, db: Database, table: Table, row: type[T], **always: Any) -> None:
         self._db = db
         self._table = table
         self._row = row
+        self._always = always
 
     def find_by_id(self, *key: Any) -> T | None:
         """The row of this key, told in the order of its columns."""
-        if len(key) != len(self._table.key):
-            raise ValueError(f"the key of {self._table.name} is {', '.join(self._table.key)}: tell all of it")
-        return self.find_one_where(**dict(zip(self._table.key, key, strict=True)))
+        return self.find_one_where(**self._key_told(key))
 
-    def find_all(self, limit: int = PAGE, offset: int = 0) -> list[T]:
+    def find_all(self, limit: int | None = PAGE, offset: int = 0) -> list[T]:
         """Rows in the order of the key."""
-        query = selecting.select(self._table) + selecting.order(self._table, None)
-        return self._found(query + sql.SQL(" LIMIT %(most)s OFFSET %(first)s"), {"most": limit, "first": offset})
+        return self._found({}, None, limit, offset)
 
     def count(self, **conditions: Any) -> int:
         """How many rows fulfil the conditions; all of them without any."""
-        where, params = selecting.where(self._table, conditions)
-        return int(self._db.fetchval(selecting.select(self._table, sql.SQL("count(*)")) + where, **params))
+        where, params = self._where(conditions)
+        query = selecting.select(self._table, sql.SQL("count(*)")) + where
+        with self._misunderstandings_told():
+            return int(self._db.fetchval(query, **params))
 
     def exists(self, **conditions: Any) -> bool:
         """Whether any row fulfils the conditions."""
-        where, params = selecting.where(self._table, conditions)
+        where, params = self._where(conditions)
         query = selecting.select(self._table, sql.SQL("true")) + where + sql.SQL(" LIMIT 1")
-        return bool(self._db.fetchval(query, **params))
+        with self._misunderstandings_told():
+            return bool(self._db.fetchval(query, **params))
 
     def find_where(
         self, limit: int | None = None, order_by: str | Iterable[str] | None = None, **conditions: Any
     ) -> list[T]:
         """Rows that fulfil the conditions, all unless `limit`; `order_by` names columns, -column for descending."""
-        where, params = selecting.where(self._table, conditions)
-        query = selecting.select(self._table) + where + selecting.order(self._table, order_by)
-        return self._found(query if limit is None else query + sql.SQL(f" LIMIT {int(limit)}"), params)
+        return self._found(conditions, order_by, limit)
 
     def find_one_where(self, **conditions: Any) -> T | None:
         """The first row by key that fulfils the conditions, or None."""
         return next(iter(self.find_where(limit=1, **conditions)), None)
 
-    def insert(self, row: T) -> T | None:
-        """Add a row; returns it as it is stored, or None where one of its identity stands already (and stays)."""
-        return self._written(row, replacing=False)
+    def _found(
+        self, conditions: Mapping[str, Any], order_by: str | Iterable[str] | None, limit: int | None, offset: int = 0
+    ) -> list[T]:
+        where, params = self._where(conditions)
+        query = selecting.select(self._table) + where + selecting.order(self._table, order_by)
+        with self._misunderstandings_told():
+            return self._rows(self._db.fetch(query + selecting.page(limit, offset), **params))
 
-    def upsert(self, row: T) -> T:
+    def _rows(self, rows: Iterable[Row]) -> list[T]:
+        return [row_as(self._row, row) for row in rows]
+
+    def _where(self, conditions: Mapping[str, Any]) -> tuple[sql.Composable, dict[str, Any]]:
+        for name, value in self._always.items():
+            if conditions.get(name, value) != value:
+                raise ValueError(f"only rows whose {name} is {value} are found here, not {conditions[name]!r}")
+        return selecting.where(self._table, {**conditions, **self._always})
+
+    def _key_told(self, values: tuple[Any, ...]) -> dict[str, Any]:
+        if len(values) != len(self._table.key):
+            raise ValueError(f"the key of {self._table.name} is {', '.join(self._table.key)}: tell all of it")
+        return dict(zip(self._table.key, values, strict=True))
+
+    @contextmanager
+    def _misunderstandings_told(self) -> Generator[None]:
+        """A value that its column cannot be compared with, in one line."""
+        try:
+            yield
+        except (psycopg2.DataError, psycopg2.errors.UndefinedFunction) as error:
+            raise ValueError(f"{self._table.name} cannot be asked for that: {reason(error)}") from error
+
+
+class Repository(Finder[T]):
+    """Rows of one table, found and written by its columns; a row is told as an instance of `row` or as a mapping.
+
+    Of a mapping only its columns are written. ValueError for a column that the table does not have and for an instant
+    without a zone; StorageError, in one line, for a row that the table refuses.
+    """
+
+    def insert(self, row: T | Mapping[str, Any]) -> T | None:
+        """Add a row; returns it as it is stored, or None where one of its identity stands already (and stays)."""
+        values = self._to_write(row)
+        if key := selecting.counted_key(self._table, values):
+            if self.exists(**key):
+                return None
+            raise self._uncounted(key)
+        return self._inserted(values, replacing=False)
+
+    def upsert(self, row: T | Mapping[str, Any]) -> T:
         """Add a row or make the stored one equal to it; returns it as it is stored."""
-        written = self._written(row, replacing=True)
+        values = self._to_write(row)
+        if key := selecting.counted_key(self._table, values):
+            self._change(values, key)
+            return self._found_again(key)
+        written = self._inserted(values, replacing=True)
         if written is not None:
             return written
-        stored = self.find_one_where(**{name: getattr(row, name) for name in self._table.identity})
-        return row if stored is None else stored
+        return self._found_again({name: values[name] for name in self._table.identity})
 
-    def upsert_many(self, rows: Iterable[T]) -> Merged:
+    def upsert_many(self, rows: Iterable[T | Mapping[str, Any]]) -> Merged:
         """Add or change these rows, all or none; equal ones are not written. Of one identity the last counts."""
-        self._require_writable()
+        groups: dict[tuple[str, ...], list[Row]] = {}
+        for values in map(self._to_write, rows):
+            groups.setdefault(tuple(values), []).append(values)
         with self._refusals_told(), self._db.transaction() as tx:
-            merged = (_merged(tx, table, some) for table, some in self._by_told_columns(rows))
-            return sum(merged, Merged(0, 0))
+            return sum((self._merged(tx, some) for some in groups.values()), Merged(0, 0))
 
     def delete(self, *key: Any) -> bool:
         """Remove the row of this key; whether there was one."""
-        if len(key) != len(self._table.key):
-            raise ValueError(f"the key of {self._table.name} is {', '.join(self._table.key)}: tell all of it")
-        return self.delete_where(**dict(zip(self._table.key, key, strict=True))) > 0
+        return self.delete_where(**self._key_told(key)) > 0
 
     def delete_where(self, **conditions: Any) -> int:
         """Remove the rows that fulfil the conditions; returns how many. ValueError without any condition."""
         self._require_writable()
-        where, params = selecting.where(self._table, conditions)
+        where, params = self._where(conditions)
         if not conditions:
             raise ValueError(f"delete_where without a condition would empty {self._table.name}: tell one")
-        return self._db.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(self._table.name)) + where, **params)
+        query = sql.SQL("DELETE FROM {}").format(sql.Identifier(self._table.name)) + where
+        with self._misunderstandings_told():
+            try:
+                return self._db.execute(query, **params)
+            except psycopg2.IntegrityError as error:
+                raise StorageError(f"{self._table.name} keeps these rows: {reason(error)}") from error
 
-    def _found(self, query: sql.Composed, params: Mapping[str, Any]) -> list[T]:
-        return [row_as(self._row, row) for row in self._db.fetch(query, **params)]
+    def _completed(self, values: Row) -> Row:
+        """The values with what follows from them; the place for a table's own rules."""
+        return values
 
-    def _written(self, row: T, *, replacing: bool) -> T | None:
+    def _to_write(self, row: T | Mapping[str, Any]) -> Row:
+        """The columns to write: those told, without those that the database is to fill."""
         self._require_writable()
-        values = _told(self._table, as_row(row))
+        told: Row = dict(row) if isinstance(row, Mapping) else as_row(row)
+        for name, value in told.items():
+            _ = selecting.known_column(self._table, name)
+            if isinstance(value, datetime) and value.tzinfo is None:
+                raise ValueError(f"{self._table.name}.{name} needs a zone: tell datetime.now(UTC), for example")
+        filled = self._table.generated
+        return {name: value for name, value in self._completed(told).items() if value is not None or name not in filled}
+
+    def _inserted(self, values: Row, *, replacing: bool) -> T | None:
+        values = selecting.without_counted(self._table, values)
         query = selecting.insert(self._table, values, replacing=replacing)
         with self._refusals_told():
-            return self._one(self._db.fetchrow(query, **{name: _storable(value) for name, value in values.items()}))
+            return self._one(self._db.fetchrow(query, **_storable(values)))
 
     def _one(self, stored: Row | None) -> T | None:
         return None if stored is None else row_as(self._row, stored)
@@ -121,16 +182,37 @@ class Repository(Generic[T]):
     @staticmethod
     def _values(row: object) -> Row:
         """The columns of a row as parameters."""
-        return {name: _storable(value) for name, value in as_row(row).items()}
+        return _storable(as_row(row))
 
-    def _by_told_columns(self, rows: Iterable[T]) -> Iterable[tuple[Table, list[Row]]]:
-        """Rows that tell the same columns, with their table reduced to these; only the last of one identity."""
-        groups: dict[tuple[str, ...], list[Row]] = {}
-        for row in rows:
-            values = _told(self._table, as_row(row))
-            groups.setdefault(tuple(values), []).append(values)
-        for columns, some in groups.items():
-            yield replace(self._table, columns=columns, key=self._table.identity), some
+    def _change(self, values: Row, key: Row) -> int:
+        with self._refusals_told():
+            return self._db.execute(selecting.update(self._table, values), **_storable({**values, **key}))
+
+    def _found_again(self, key: Mapping[str, Any]) -> T:
+        stored = self.find_one_where(**key)
+        if stored is None:
+            raise self._uncounted(key)
+        return stored
+
+    def _merged(self, tx: Transaction, rows: list[Row]) -> Merged:
+        """Rows that all tell the same columns, written in one part."""
+        if selecting.counted_key(self._table, rows[0]):
+            changed = [tx.execute(selecting.update(self._table, values), **_storable(values)) for values in rows]
+            return Merged(0, sum(changed))
+        rows = [selecting.without_counted(self._table, values) for values in rows]
+        columns = tuple(rows[0])
+        if not set(self._table.identity) <= set(columns):  # new rows, which the database is to name
+            query = selecting.insert(self._table, columns, replacing=False)
+            return Merged(tx.executemany(query, [_storable(values) for values in rows]), 0)
+        table = replace(self._table, columns=columns, key=self._table.identity)
+        last = {tuple(values[name] for name in table.key): values for values in rows}
+        return tx.merge(table, last.values())
+
+    def _uncounted(self, key: Mapping[str, Any]) -> StorageError:
+        name, value = next(iter(key.items()))
+        return StorageError(
+            f"{self._table.name} has no row whose {name} is {value!r}: leave it None, and the database tells the next"
+        )
 
     def _require_writable(self) -> None:
         if self._table.name not in ENGINE_TABLES:
@@ -141,23 +223,10 @@ class Repository(Generic[T]):
         """A row that a constraint of the table refuses, in one line."""
         try:
             yield
-        except (psycopg2.IntegrityError, psycopg2.DataError) as error:
-            said = error.diag.message_primary or reason(error)
-            raise StorageError(f"{self._table.name} refuses a row: {said}") from error
+        except (psycopg2.IntegrityError, psycopg2.DataError, psycopg2.errors.DatatypeMismatch) as error:
+            raise StorageError(f"{self._table.name} refuses a row: {reason(error)}") from error
 
 
-def _told(table: Table, values: Row) -> Row:
-    """The values without those that the database is to fill."""
-    return {name: value for name, value in values.items() if value is not None or name not in table.generated}
-
-
-def _merged(tx: Transaction, table: Table, rows: list[Row]) -> Merged:
-    if not set(table.key) <= set(table.columns):  # new rows, which the database is to name
-        tx.add(table, rows)
-        return Merged(len(rows), 0)
-    last = {tuple(row[name] for name in table.key): row for row in rows}
-    return tx.merge(table, last.values())
-
-
-def _storable(value: Any) -> Any:
-    return to_json(list(value)) if isinstance(value, (list, tuple)) else value
+def _storable(values: Row) -> Row:
+    """Lists as the JSON that their columns hold."""
+    return {name: to_json(list(value)) if isinstance(value, (list, tuple)) else value for name, value in values.items()}
