@@ -7,29 +7,23 @@ cannot tell (None, or an error of its own) leaves the last snapshot as it is: wh
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from apex_pipeline.domain.market import AccountSnapshot, PositionSnapshot
-from apex_pipeline.domain.results import EventSeverity, RiskSnapshot, SystemEvent
-from apex_pipeline.domain.told_snapshots import Told, told_accounts, told_positions, told_risk
+from apex_pipeline.domain.results import EventSeverity, SystemEvent
+from apex_pipeline.domain.told_snapshots import Told
 from apex_pipeline.domain.told_values import Key
 from apex_pipeline.errors import ApexError, StorageError
+from apex_pipeline.live.captures import READERS, REPOSITORIES, Kind, KindStatus, at_hand
 from apex_pipeline.live.endings import of_this_process
 from apex_pipeline.live.snapshot_plan import plan_of
 from apex_pipeline.live.ticker import Ticker
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.generic import Repository
 from apex_pipeline.store.repositories.snapshot_keeping import SnapshotKeeper
-from apex_pipeline.store.repositories.snapshots import (
-    AccountSnapshotRepository,
-    PositionSnapshotRepository,
-    RiskSnapshotRepository,
-)
 from apex_pipeline.store.tables import SYSTEM_EVENTS
 
 Callback = Callable[[], Any]
@@ -42,26 +36,6 @@ REFUSED = "SNAPSHOT_REFUSED"
 """The type of the system event for what an engine told and nobody can read."""
 
 _log = logging.getLogger("apex_pipeline.snapshots")
-
-
-class Kind(StrEnum):
-    """What is captured."""
-
-    POSITIONS = "positions"
-    ACCOUNTS = "accounts"
-    RISK = "risk"
-
-
-@dataclass(slots=True)
-class KindStatus:
-    """How the captures of a kind went: tries, snapshots stored, tries that failed, accounts that were refused."""
-
-    captures: int = 0
-    snapshots: int = 0
-    failures: int = 0
-    refused: int = 0
-    last_at: datetime | None = None
-    last_error: str | None = None
 
 
 class SnapshotService:
@@ -207,6 +181,10 @@ class SnapshotService:
             self._capture(kind, at or self._now())
         except ApexError as error:
             _log.warning("%s were not captured: %s", kind, error)
+        # whatever it is, the thread has to live: a capture that never comes again would be noticed by nobody
+        except Exception as error:  # noqa: BLE001
+            self._failed(kind, f"{type(error).__name__}: {error}")
+            _log.error("%s were not captured", kind, exc_info=error)
         finally:
             self._capturing[kind].release()
 
@@ -244,7 +222,7 @@ class SnapshotService:
         if callback is None:
             return Told(SnapshotKeeper(self._db).of_ledger(at))
         try:
-            return _READERS[kind](_at_hand(callback()), at, frozenset(self._known))
+            return READERS[kind](at_hand(callback()), at, frozenset(self._known))
         # whatever the engine's own code raises: its next capture, and the other callbacks, must not suffer from it
         except Exception as error:  # noqa: BLE001
             self._failed(kind, f"the callback for {kind} raised {type(error).__name__}: {error}")
@@ -253,7 +231,7 @@ class SnapshotService:
 
     def _store(self, kind: Kind, snapshots: Iterable[Any]) -> int:
         """Each by itself: one that the database refuses does not stop the others."""
-        repository: Repository[Any] = _REPOSITORIES[kind](self._db)
+        repository: Repository[Any] = REPOSITORIES[kind](self._db)
         stored, errors = 0, list[StorageError]()
         for snapshot in snapshots:
             if isinstance(snapshot, (PositionSnapshot, AccountSnapshot)):
@@ -285,29 +263,3 @@ class SnapshotService:
                 event = SystemEvent(REFUSED, EventSeverity.WARNING, message, details)
                 Repository(self._db, SYSTEM_EVENTS, SystemEvent).insert(event)
                 self._complaints[kind, about] = why
-
-
-def _at_hand(answer: Any) -> Any:
-    """What a callback returned; an iterator is read to its end here, where its errors are the engine's."""
-    is_iterator = hasattr(answer, "__next__")
-    return list(cast("Iterable[Any]", answer)) if is_iterator else answer
-
-
-def _read_accounts(answer: Any, at: datetime, _known: Collection[Key]) -> Told[AccountSnapshot]:
-    return told_accounts(answer, at)
-
-
-def _read_risk(answer: Any, at: datetime, _known: Collection[Key]) -> Told[RiskSnapshot]:
-    return told_risk(answer, at)
-
-
-_READERS: dict[Kind, Callable[[Any, datetime, Collection[Key]], Told[Any]]] = {
-    Kind.POSITIONS: told_positions,
-    Kind.ACCOUNTS: _read_accounts,
-    Kind.RISK: _read_risk,
-}
-_REPOSITORIES: dict[Kind, Callable[[Database], Repository[Any]]] = {
-    Kind.POSITIONS: PositionSnapshotRepository,
-    Kind.ACCOUNTS: AccountSnapshotRepository,
-    Kind.RISK: RiskSnapshotRepository,
-}

@@ -182,7 +182,7 @@ OPTION: dict[str, Any] = {"instrument": "777", "symbol": "US.X 2024-03-08 C 10",
 
 def eventful() -> list[PositionMovement]:
     """Two weeks with an assignment, an expiry, a split, a transfer, a flip, fractions."""
-    put = OPTION | {"instrument": "778", "symbol": "US.X 2024-03-08 P 9"}
+    put: dict[str, Any] = OPTION | {"instrument": "778", "symbol": "US.X 2024-03-08 P 9"}
     return [
         move("A", 0, 100, 10),
         move("B", 1, -2, 1, **OPTION, multiplier=100),
@@ -214,7 +214,7 @@ def test_ends_of_options_splits_and_transfers_are_in_the_tail(db: Database) -> N
 
 def test_what_moved_since_leaves_known_what_is_still_so_and_nothing_else(db: Database) -> None:
     Book([move("A", 0, 100, 10), move("B", 0, 60, 20, instrument=OTHER)]).store(db)
-    told = {"avg_cost": D(10), "mark_price": D(12), "market_value": D(1200), "unrealized_pnl": D(200)}
+    told: dict[str, Any] = {"avg_cost": D(10), "mark_price": D(12), "market_value": D(1200), "unrealized_pnl": D(200)}
     mark = at(day(0), 15)
     keep(
         db,
