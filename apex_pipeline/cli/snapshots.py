@@ -103,15 +103,12 @@ def _as_json(one: Capture) -> dict[str, Any]:
 def tell_warm_start(found: Opened, max_age: float, *, as_json: bool) -> int:
     """Print what a warm start would hand over of every known account, or why it would be refused."""
     keys, now = _known(found), datetime.now(UTC)
+    if not keys:
+        return _refused("no account is known yet: run `apex snapshot`", as_json=as_json)
     try:
-        if not keys:
-            raise UnusableSnapshot("no account is known yet: run `apex snapshot`")
         restored = WarmStartService(found.db, max_age).read(keys, now, wants_accounts=True, wants_risk=True)
     except UnusableSnapshot as error:
-        if as_json:
-            out.print_json(json.dumps({"success": False, "error": str(error), "accounts": []}))
-        say(f"apex: a warm start would be refused: {error}")
-        return UNFINISHED
+        return _refused(str(error), as_json=as_json)
     if as_json:
         out.print_json(json.dumps(_restored_json(restored, now), default=str))
         return DONE
@@ -123,6 +120,13 @@ def tell_warm_start(found: Opened, max_age: float, *, as_json: bool) -> int:
         if told:
             show(ReportTable("positions", f"{key[0]} {key[1]}", told), MOST_POSITIONS)
     return DONE
+
+
+def _refused(reason: str, *, as_json: bool) -> int:
+    if as_json:
+        out.print_json(json.dumps({"success": False, "error": reason, "accounts": []}))
+    say(f"apex: a warm start would be refused: {reason}")
+    return UNFINISHED
 
 
 def _known(found: Opened) -> list[Key]:

@@ -4,8 +4,10 @@ from apex_pipeline.domain.engine import PortfolioPosition, PortfolioState, Pyram
 from apex_pipeline.live.history import HistoryLoaderService, LoadResult, LoadStatus
 from apex_pipeline.live.portfolio import PortfolioStateManager
 from apex_pipeline.live.positions import PositionSyncService, SyncResult
+from apex_pipeline.live.snapshots import SnapshotService
 from apex_pipeline.live.state import DatabaseStateManager
 from apex_pipeline.live.strategies import StrategyClassifierV1, StrategyType
+from apex_pipeline.live.warm_start import WarmStartResult, WarmStartService
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.limiter import RateLimiter
 from apex_pipeline.store.migrate import MigrationRunner
@@ -35,9 +37,12 @@ __all__ = [
     "RateLimiter",
     "Repository",
     "RiskSnapshotRepository",
+    "SnapshotService",
     "StrategyClassifierV1",
     "StrategyType",
     "SyncResult",
     "TradeRepository",
     "TradeStatistics",
+    "WarmStartResult",
+    "WarmStartService",
 ]

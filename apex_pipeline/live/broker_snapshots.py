@@ -5,7 +5,7 @@ A broker that is busy with another capture is left alone. Of a broker that tells
 captured.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -27,10 +27,16 @@ from apex_pipeline.store.repositories.snapshots import AccountSnapshotRepository
 
 STATES = (RecordKind.POSITIONS, RecordKind.BALANCES)
 
+CLIENT_ID_STEP = 2
+"""IB's gateway takes one client of a number: loads have the configured one, bars the next, captures the one after."""
+
+Refusals = dict[tuple[str, str], str]
+"""Why something could not be read, by the kind of record and the account."""
+
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What a broker told at `at`, already stored; `refused`: accounts of which something could not be read, and why."""
+    """What a broker told at `at`, already stored; `refused`: what could not be read of which account, and why."""
 
     broker: Broker
     at: datetime
@@ -52,13 +58,13 @@ def capture_broker(
         at = now()
         records, rejects = _asked(loader, port, broker)
         told = port.normalize(records)
-        refused = _refusals([*rejects, *told.rejects])
+        refused = {(reject.kind, reject.account_id or ""): reject.reason for reject in (*rejects, *told.rejects)}
         captured = Captured(
             port.name,
             at,
             _positions(port.name, at, records, told, refused),
             _accounts(port, at, records, told, refused),
-            [f"{account_id}: {why}" for account_id, why in sorted(refused.items())],
+            [f"{kind} of {account_id or 'an account'}: {why}" for (kind, account_id), why in sorted(refused.items())],
         )
         for positions in captured.positions:
             PositionSnapshotRepository(db).insert(positions)
@@ -90,8 +96,8 @@ def value_portfolios(db: Database, now: Callable[[], datetime] = lambda: datetim
 
 
 def _beside_loads(config: Settings) -> Settings:
-    """The settings under which a load can run at the same time: IB's gateway takes one client of a number."""
-    return replace(config, ib=replace(config.ib, tws_client_id=config.ib.tws_client_id + 1))
+    """The settings under which a load can run at the same time."""
+    return replace(config, ib=replace(config.ib, tws_client_id=config.ib.tws_client_id + CLIENT_ID_STEP))
 
 
 def _busy(broker: Broker) -> None:
@@ -111,18 +117,16 @@ def _asked(loader: HistoryLoaderService, port: BrokerPort, broker: str) -> tuple
     return records, rejects
 
 
-def _refusals(rejects: Iterable[Reject]) -> dict[str, str]:
-    return {reject.account_id or "an account": reject.reason for reject in rejects}
-
-
 def _positions(
-    broker: Broker, at: datetime, records: Sequence[Record], told: Normalized, refused: dict[str, str]
+    broker: Broker, at: datetime, records: Sequence[Record], told: Normalized, refused: Refusals
 ) -> list[PositionSnapshot]:
     """One for every account whose positions were told whole, those without any included."""
     ids = {one.symbol: _own_id(broker, one) for one in told.instruments}
-    accounts = {record.account_id for record in records if record.kind is RecordKind.POSITIONS} - refused.keys()
+    accounts = {record.account_id for record in records if record.kind is RecordKind.POSITIONS}
     made: list[PositionSnapshot] = []
     for account_id in sorted(accounts):
+        if (RecordKind.POSITIONS, account_id) in refused:
+            continue
         rows = _joined([row for row in told.positions if row.account_id == account_id], ids)
         made.append(PositionSnapshot(broker, account_id, at, len(rows), rows, broker.value, None, None))
     return made
@@ -159,17 +163,18 @@ def _sum(one: Decimal | None, other: Decimal | None) -> Decimal | None:
 
 
 def _accounts(
-    port: BrokerPort, at: datetime, records: Sequence[Record], told: Normalized, refused: dict[str, str]
+    port: BrokerPort, at: datetime, records: Sequence[Record], told: Normalized, refused: Refusals
 ) -> list[AccountSnapshot]:
     """One for every account whose balances were told; those that cannot be read are added to `refused`."""
     made: list[AccountSnapshot] = []
     for record in records:
-        if record.kind is not RecordKind.BALANCES or record.account_id in refused:
+        key = RecordKind.BALANCES, record.account_id
+        if record.kind is not RecordKind.BALANCES or key in refused:
             continue
         try:
             figures = port.figures(record)
         except UnknownPayload as error:
-            refused[record.account_id] = str(error)
+            refused[key] = str(error)
             continue
         balances = [row for row in told.balances if row.account_id == record.account_id]
         made.append(_account(port.name, record.account_id, at, figures, balances))

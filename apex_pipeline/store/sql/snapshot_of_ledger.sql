@@ -9,7 +9,7 @@ WITH known AS (
     LEFT JOIN LATERAL (
         SELECT s.captured_at, coalesce(s.watermark_at, s.captured_at) AS mark FROM position_snapshots s
         WHERE s.broker = k.broker AND s.account_id = k.account_id AND s.watermark_count IS NULL
-          AND s.captured_at > %(at)s - interval '7 days'
+          AND s.captured_at > %(at)s::timestamptz - interval '7 days'
         ORDER BY s.captured_at DESC LIMIT 1
     ) AS told ON true
     WHERE (%(broker)s::text IS NULL OR k.broker = %(broker)s)
