@@ -14,6 +14,7 @@ from typing import Protocol
 from apex_pipeline.domain.market import BarAnswer, BarAsk, BarQuota
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import Account, Ask, Audit, Call, Delivery, Done, Normalized, Record, RecordKind
+from apex_pipeline.domain.snapshots import AccountFigures
 
 
 class Session(Protocol):
@@ -88,6 +89,10 @@ class BrokerPort(Protocol):
 
     def normalize(self, records: Sequence[Record]) -> Normalized:
         """Rows of these records; all records of one order must be given together."""
+        ...
+
+    def figures(self, record: Record) -> AccountFigures:
+        """What a record of balances as they are now says of the whole account. UnknownPayload."""
         ...
 
 

@@ -290,6 +290,35 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
 
 
 @app.command()
+def snapshot(as_json: Json = False, debug: Debug = False) -> None:
+    """Capture positions and balances from the brokers now; 1 if one of them does not tell."""
+    from apex_pipeline.cli import snapshots
+    from apex_pipeline.cli.opening import opened
+
+    with errors_in_one_line(debug=debug):
+        configured = settings.load()
+        snapshots.check(configured)
+        with opened(configured, writing=True) as found:
+            code = snapshots.capture(found, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@app.command("warm-start")
+def warm_start(
+    max_age: Annotated[float, typer.Option(help="Seconds that a snapshot may be old.", min=0)] = 3600,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print what an engine would be started from now; 1 if it would be refused, with the reason."""
+    from apex_pipeline.cli import snapshots
+    from apex_pipeline.cli.opening import opened
+
+    with errors_in_one_line(debug=debug), opened(settings.load(), writing=False) as found:
+        code = snapshots.tell_warm_start(found, max_age, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@app.command()
 def report(
     folder: Annotated[Path | None, typer.Option("--out", help="Write files here.")] = None,
     form: Annotated[Form | None, typer.Option("--format", help="Write files of this kind; default html.")] = None,

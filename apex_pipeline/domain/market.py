@@ -199,8 +199,21 @@ def signal_uid_of(
     return "SIG_" + fingerprint_of(source, signal_key, symbol, side, strength, payload or {}, of_no_key)
 
 
+class ReadByName:
+    """A row whose columns can be read as those of a mapping too: `row["currency"]`."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a column; KeyError for what is none."""
+        try:
+            return getattr(self, name)
+        except AttributeError:
+            raise KeyError(name) from None
+
+
 @dataclass(frozen=True, slots=True)
-class PositionSnapshot:
+class PositionSnapshot(ReadByName):
     """All positions of an account at `captured_at`; `source`: who told them.
 
     `positions`: {symbol, instrument_id, qty, avg_cost, mark_price, market_value, unrealized_pnl, currency,
@@ -218,7 +231,7 @@ class PositionSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountSnapshot:
+class AccountSnapshot(ReadByName):
     """What an account was worth at `captured_at`, in `currency`; `payload` keeps all that was told."""
 
     broker: Broker

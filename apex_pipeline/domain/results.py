@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from apex_pipeline.domain.fingerprints import fingerprint_of
+from apex_pipeline.domain.market import ReadByName
 
 LIMITS = "LIMITS"
 """The source of risk signals that follow from the limits of the settings."""
@@ -63,7 +64,7 @@ class ResearchKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class RiskSnapshot:
+class RiskSnapshot(ReadByName):
     """Figures of risk at `captured_at`, of an account (its number) or of everything (PORTFOLIO)."""
 
     scope: str

@@ -5,8 +5,10 @@ from apex_pipeline.live.futu_orders import FutuOrderRepository
 from apex_pipeline.live.history import HistoryLoaderService, LoadResult, LoadStatus
 from apex_pipeline.live.portfolio import PortfolioStateManager
 from apex_pipeline.live.positions import PositionSyncService, SyncResult
+from apex_pipeline.live.snapshots import SnapshotService
 from apex_pipeline.live.state import DatabaseStateManager
 from apex_pipeline.live.strategies import StrategyClassifierV1, StrategyType
+from apex_pipeline.live.warm_start import WarmStartResult, WarmStartService
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.limiter import RateLimiter
 from apex_pipeline.store.migrate import MigrationRunner
@@ -60,6 +62,7 @@ __all__ = [
     "ResearchRepository",
     "RiskSignalRepository",
     "RiskSnapshotRepository",
+    "SnapshotService",
     "Store",
     "StrategyClassifierV1",
     "StrategyType",
@@ -69,4 +72,6 @@ __all__ = [
     "TradeRepository",
     "TradeSignalRepository",
     "TradeStatistics",
+    "WarmStartResult",
+    "WarmStartService",
 ]

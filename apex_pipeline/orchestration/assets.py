@@ -75,8 +75,13 @@ TOLD_TABLES = ("strategies", "strategy_chains")
 RISK_TABLES = ("risk_signals",)
 RECONCILIATION_TABLES = ("recon_breaks", "reconciliation_report")
 
-WRITTEN_ELSEWHERE = {"ohlcv": "market", "trade_signals": "market", "position_snapshots": "snapshots"}
-"""Tables that an engine writes, by group."""
+WRITTEN_ELSEWHERE = {
+    "ohlcv": "market",
+    "trade_signals": "market",
+    "position_snapshots": "snapshots",
+    "account_snapshots": "snapshots",
+}
+"""Tables that an engine or `snapshot_job` writes, by group."""
 
 RECONCILED_TABLES = (
     *NORMALIZED_TABLES[:3],
@@ -141,8 +146,9 @@ DESCRIPTIONS = {
     "strategy_chains": "Strategies joined by rolls and closes, from opened to ended, with what they gained; wheels.",
     "ohlcv": "Bars of traded symbols.",
     "trade_signals": "What strategies of an engine signalled.",
-    "position_snapshots": "What an account held at an instant, as an engine captured it.",
     "risk_signals": "Limits of risk that accounts, or all of them together, have passed.",
+    "position_snapshots": "What an account held at an instant, as an engine or snapshot_job captured it.",
+    "account_snapshots": "What an account was worth at an instant, as an engine or snapshot_job captured it.",
     "recon_breaks": "Disagreements found by the checks, one row each, with their history.",
     "reconciliation_report": "By account and day: what was compared, what agrees, what does not and how old that is.",
 }
@@ -376,7 +382,7 @@ def reconciliation(
     can_subset=True,
 )
 def written_elsewhere(context: dg.AssetExecutionContext, storage: Storage) -> Iterator[dg.MaterializeResult[Any]]:
-    """What an engine wrote of these days, counted so that its checks have days to show."""
+    """What was captured and signalled on these days, counted so that its checks have days to show."""
     with storage.open() as db:
         yield from report_rows(context, db, tuple(WRITTEN_ELSEWHERE), {})
 

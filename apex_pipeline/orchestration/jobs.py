@@ -8,6 +8,7 @@ import dagster as dg
 from apex_pipeline.orchestration.assets import ASSETS, DERIVED
 from apex_pipeline.orchestration.checks import checks
 from apex_pipeline.orchestration.partitions import TIMEZONE
+from apex_pipeline.orchestration.snapshots import snapshot_job, snapshots_every_few_minutes
 from apex_pipeline.orchestration.steps import CASH_STEP, RAW_TABLES, STEPS, main_step
 
 NEW_YORK = "America/New_York"
@@ -62,5 +63,5 @@ def ib_daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     return _request("ib", context, NEW_YORK)
 
 
-JOBS = (backfill_job, daily_job, intraday_job, derive_job)
-SCHEDULES = (futu_daily, ib_daily)
+JOBS = (backfill_job, daily_job, intraday_job, derive_job, snapshot_job)
+SCHEDULES = (futu_daily, ib_daily, snapshots_every_few_minutes)

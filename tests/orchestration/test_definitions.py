@@ -77,6 +77,7 @@ ASSET_GROUPS = {
     "trade_signals": "market",
     "position_snapshots": "snapshots",
     "risk_signals": "snapshots",
+    "account_snapshots": "snapshots",
 }
 CHECKS = {
     "trades_norm": {
@@ -199,11 +200,12 @@ CHECKS = {
     },
 }
 WHOLE_JOBS = {"backfill_job", "daily_job"}
-JOBS = {*WHOLE_JOBS, "intraday_job", "derive_job"}
+JOBS = {*WHOLE_JOBS, "intraday_job", "derive_job", "snapshot_job"}
 TODAY_LEAVES_OUT = {"cash_raw_futu"}
 SCHEDULES = {
     "futu_daily": ("30 6 * * *", "Asia/Hong_Kong", "daily_job"),
     "ib_daily": ("30 6 * * *", "America/New_York", "daily_job"),
+    "snapshots_every_few_minutes": ("*/5 * * * *", "UTC", "snapshot_job"),
 }
 SDKS = ("futu", "ib_async", "ibapi", "ibflex")
 IMPORT_SECONDS = 6

@@ -17,7 +17,7 @@ from apex_pipeline.orchestration.partitions import TIMEZONE, daily
 
 YEAR = datetime(2025, 1, 1, tzinfo=UTC)
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-BY_NAME = {schedule.name: schedule for schedule in SCHEDULES}
+BY_NAME = {schedule.name: schedule for schedule in SCHEDULES if schedule.job_name == "daily_job"}
 BROKER = {"futu_daily": "futu", "ib_daily": "ib"}
 DAYS_BACK = {"futu_daily": 1, "ib_daily": 1}
 

@@ -8,9 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from apex_pipeline.brokers.futu import amounts, vocabulary
-from apex_pipeline.brokers.futu.snapshot_rows import Row, Snapshot, read_each
+from apex_pipeline.brokers.futu.snapshot_rows import Row, Snapshot, read_each, rows_of
 from apex_pipeline.domain.models import Broker, BrokerBalance
 from apex_pipeline.domain.records import Record
+from apex_pipeline.domain.snapshots import AccountFigures
 from apex_pipeline.errors import UnknownPayload
 
 SOURCE = "futu_funds"
@@ -65,3 +66,18 @@ def _base_currency(record: Record, row: Row, cash: dict[str, Decimal | None]) ->
     if currency is None:
         raise UnknownPayload("unknown_currency", "the funds do not say in which currency their totals are")
     return currency
+
+
+def figures(record: Record) -> AccountFigures:
+    """What a snapshot of funds says of the whole account, in the currency of its totals. UnknownPayload."""
+    told = next(iter(rows_of(record)), None)
+    if told is None:
+        return AccountFigures()
+    return AccountFigures(
+        net_liquidation=amounts.number(told, "totalAssets"),
+        total_cash_value=amounts.number(told, "cash"),
+        unrealized_pnl=amounts.number(told, "unrealizedPL"),
+        realized_pnl=amounts.number(told, "realizedPL"),
+        margin_used=amounts.number(told, "initialMargin"),
+        currency=_base_currency(record, told, _cash_by_currency(told)),
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from apex_pipeline.brokers.contract import Acquire, BarSession, Session
-from apex_pipeline.brokers.futu import audit, bars, pace, plan, vocabulary
+from apex_pipeline.brokers.futu import audit, balances, bars, pace, plan, vocabulary
 from apex_pipeline.brokers.futu.bar_session import FutuBarSession
 from apex_pipeline.brokers.futu.client import Client, Endpoint
 from apex_pipeline.brokers.futu.market_time import HONG_KONG, NEW_YORK
@@ -19,6 +19,7 @@ from apex_pipeline.brokers.futu.session import FutuSession, Scope
 from apex_pipeline.domain.market import BarAsk
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import Account, Ask, Audit, Call, Done, LoadScope, Normalized, Record, RecordKind
+from apex_pipeline.domain.snapshots import AccountFigures
 from apex_pipeline.errors import ConfigError
 
 MOST_FEES_PER_CALL = 400
@@ -122,6 +123,10 @@ class FutuBroker:
     def normalize(self, records: Sequence[Record]) -> Normalized:
         """Rows of these records; all records of one order must be given together."""
         return normalize(records)
+
+    def figures(self, record: Record) -> AccountFigures:
+        """What a snapshot of funds says of the whole account; UnknownPayload where an amount cannot be read."""
+        return balances.figures(record)
 
 
 @contextmanager

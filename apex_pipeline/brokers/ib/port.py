@@ -22,6 +22,7 @@ from apex_pipeline.brokers.ib.tws_bars import bar_session, utc_now
 from apex_pipeline.brokers.ib.tws_client import TwsClient, TwsEndpoint
 from apex_pipeline.brokers.ib.tws_records import DATA_TYPE as TWS_DATA_TYPE
 from apex_pipeline.brokers.ib.tws_records import deliver as deliver_tws
+from apex_pipeline.brokers.ib.tws_snapshots import tws_figures
 from apex_pipeline.domain.market import BarAsk
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import (
@@ -38,6 +39,7 @@ from apex_pipeline.domain.records import (
     RecordKind,
     WholeDelivery,
 )
+from apex_pipeline.domain.snapshots import AccountFigures
 from apex_pipeline.errors import BrokerRefused, ConfigError, UnknownPayload
 
 TWS_SECONDS = Decimal(5)
@@ -151,6 +153,10 @@ class IbBroker:
     def normalize(self, records: Sequence[Record]) -> Normalized:
         """Rows of these records; see `normalize.normalize`."""
         return normalize(records)
+
+    def figures(self, record: Record) -> AccountFigures:
+        """What the gateway's summary says of the whole account; UnknownPayload where an amount cannot be read."""
+        return tws_figures(record)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from apex_pipeline.brokers.ib.tws_bar_windows import Window
 
 MOST_BYTES = 256 * 1024**2
-SUMMARY_TAGS = "AccountType,NetLiquidation,TotalCashValue,SettledCash,GrossPositionValue,$LEDGER:ALL"
+SUMMARY_TAGS = "AccountType,NetLiquidation,TotalCashValue,SettledCash,GrossPositionValue,InitMarginReq,$LEDGER:ALL"
 
 _LOST, _BACK = 1100, (1101, 1102)
 _ANY_REQUEST = -1

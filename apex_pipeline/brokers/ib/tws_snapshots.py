@@ -16,6 +16,7 @@ from apex_pipeline.brokers.ib.tws_contract import flex_words, number
 from apex_pipeline.domain.models import AssetClass, Broker, BrokerBalance, BrokerPosition, Instrument
 from apex_pipeline.domain.money import decimal_of
 from apex_pipeline.domain.records import Record, RecordKind
+from apex_pipeline.domain.snapshots import AccountFigures
 from apex_pipeline.errors import UnknownPayload
 
 _BASE = "BASE"
@@ -55,6 +56,20 @@ def tws_balances(record: Record) -> list[BrokerBalance]:
         cash[base] = _number(told.get(("TotalCashValue", base)))
     units: list[str] = sorted(cash if base is None else {*cash, base})
     return [_balance(record, unit, cash.get(unit), told if unit == base else {}) for unit in units]
+
+
+def tws_figures(record: Record) -> AccountFigures:
+    """What a summary says of the whole account, in its base currency. UnknownPayload if an amount cannot be read."""
+    told: dict[tuple[str, str], str] = {(row["tag"], row["currency"]): row["value"] for row in record.payload["rows"]}
+    base = next((unit for tag, unit in sorted(told) if tag == "NetLiquidation" and unit), None)
+    return AccountFigures(
+        net_liquidation=_number(told.get(("NetLiquidation", base or ""))),
+        total_cash_value=_number(told.get(("TotalCashValue", base or ""))),
+        unrealized_pnl=_number(told.get(("UnrealizedPnL", _BASE))),
+        realized_pnl=_number(told.get(("RealizedPnL", _BASE))),
+        margin_used=_number(told.get(("InitMarginReq", base or ""))),
+        currency=base,
+    )
 
 
 def _described(record: Record, row: Mapping[str, Any]) -> Instrument:
