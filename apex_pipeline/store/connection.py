@@ -16,13 +16,19 @@ from apex_pipeline.errors import ConfigError, StorageUnavailable
 
 CONNECT_TIMEOUT_SECONDS = 10
 TCP_USER_TIMEOUT_SECONDS = 60
-SESSION = "-c timezone=UTC -c lock_timeout=60s -c idle_in_transaction_session_timeout=10min"
+SESSION = (
+    "-c timezone=UTC -c lock_timeout=60s -c idle_in_transaction_session_timeout=10min"
+    " -c timescaledb.max_tuples_decompressed_per_dml_transaction=0"
+)
+"""The last one means nothing without TimescaleDB; with it, rows of compressed chunks change like any others."""
 
 
-def connect(url: str, statement_timeout: float | None = None) -> psycopg2.extensions.connection:
+def connect(
+    url: str, statement_timeout: float | None = None, *, read_only: bool = False
+) -> psycopg2.extensions.connection:
     """Return an open connection in UTC that reads jsonb numbers as Decimals.
 
-    `statement_timeout`: seconds after which the server gives up a statement.
+    `statement_timeout`: seconds after which the server gives up a statement. `read_only`: the server refuses to write.
 
     StorageUnavailable when the server cannot be reached, ConfigError when the URL is not one; neither shows a password.
     """
@@ -33,7 +39,8 @@ def connect(url: str, statement_timeout: float | None = None) -> psycopg2.extens
             application_name="apex",
             keepalives_idle=30,
             tcp_user_timeout=TCP_USER_TIMEOUT_SECONDS * 1000,
-            options=f"{SESSION} -c statement_timeout={round((statement_timeout or 0) * 1000)}",
+            options=f"{SESSION} -c statement_timeout={round((statement_timeout or 0) * 1000)}"
+            + (" -c default_transaction_read_only=on" if read_only else ""),
         )
     except psycopg2.OperationalError as error:
         raise StorageUnavailable(f"cannot reach the database {where(url)}: {reason(error)}") from None
