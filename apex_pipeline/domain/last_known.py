@@ -151,21 +151,23 @@ def common_currency(accounts: Iterable[AccountSummary]) -> str | None:
     return min(counted, key=lambda name: (-counted[name], name), default=None)
 
 
-def told_positions(positions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The positions of a snapshot in known columns: numbers exact, unknown ones None, without those of quantity 0."""
-    return [row for one in positions if (row := _told_position(one)) and row["qty"] != 0]
+def is_held(told: Mapping[str, Any]) -> bool:
+    """Whether a row of a snapshot is a position; an unknown quantity is perhaps held."""
+    return told.get("asset_class") not in _NO_POSITIONS and number_of(told.get("qty")) != 0
 
 
-def _told_position(told: Mapping[str, Any]) -> dict[str, Any] | None:
-    texts = {name: None if told.get(name) is None else str(told[name]) for name in _TEXTS}
-    if texts["asset_class"] in _NO_POSITIONS:
-        return None
-    return {**texts, **{name: number_of(told.get(name)) for name in _NUMBERS}}
+def told_position(told: Mapping[str, Any]) -> dict[str, Any]:
+    """A position in known columns, whoever wrote it: numbers exact, what is not known None."""
+    return {name: told.get(name) for name in _TEXTS} | {name: number_of(told.get(name)) for name in _NUMBERS}
 
 
 def number_of(told: object) -> Decimal | None:
     """What an engine wrote as a number, as text or not; None for what is none (NaN too)."""
-    text = "" if isinstance(told, bool) else str(told).strip()
+    if isinstance(told, Decimal):
+        return told if told.is_finite() else None
+    if isinstance(told, int):
+        return None if isinstance(told, bool) else Decimal(told)
+    text = str(told).strip()
     return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 

@@ -10,6 +10,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from simplejson import RawJSON
+
 from apex_pipeline.domain.last_known import account_summary, common_currency, summary
 from apex_pipeline.domain.valuation import Rates
 from apex_pipeline.serving.parameters import currency_of, page_of, scope_of
@@ -69,7 +71,8 @@ class Answers:
     def snapshots(self, told: Told) -> Answer:
         """The newest snapshot of each account and kind."""
         found = self._known.snapshots(scope_of(told))
-        return {**_oldest(row for rows in found.values() for row in rows), **found}
+        told_rows = {kind: [RawJSON(row["row"]) for row in rows] for kind, rows in found.items()}
+        return {**_oldest(row for rows in found.values() for row in rows), **told_rows}
 
     def portfolio(self, told: Told) -> Answer:
         """Worth, cash, positions and results of all accounts together, and of each."""
@@ -88,10 +91,8 @@ class Answers:
     def positions(self, told: Told) -> Answer:
         """What is held, by account and symbol."""
         page = page_of(told)
-        rows, sources = self._known.positions(scope_of(told))
-        shown = rows[page.offset : page.offset + page.limit]
-        more = len(rows) > page.offset + page.limit
-        return {**_oldest(sources), **_paging(page, len(shown), more=more), "accounts": sources, "positions": shown}
+        rows, sources, more = self._known.positions(scope_of(told), page)
+        return {**_oldest(sources), **_paging(page, len(rows), more=more), "accounts": sources, "positions": rows}
 
     def trades(self, told: Told) -> Answer:
         """Round trips, the newest first."""
@@ -103,9 +104,9 @@ class Answers:
         page = page_of(told)
         return self._rows("fills", told, page, self._known.fills(scope_of(told), _one_more(page)))
 
-    def _rows(self, name: str, told: Told, page: Page, rows: list[Any]) -> Answer:
+    def _rows(self, name: str, told: Told, page: Page, rows: list[str]) -> Answer:
         known = self._known.told(scope_of(told))
-        shown = rows[: page.limit]
+        shown = [RawJSON(row) for row in rows[: page.limit]]
         return {
             "as_of": known["as_of"],
             "age_seconds": known["age_seconds"],

@@ -11,9 +11,10 @@ from apex_pipeline.domain.last_known import (
     LastDay,
     Worth,
     account_summary,
+    is_held,
     number_of,
     summary,
-    told_positions,
+    told_position,
 )
 from apex_pipeline.domain.valuation import Rate, Rates, Trips
 
@@ -96,17 +97,17 @@ def test_nothing_known_is_nothing_told() -> None:
 
 
 def test_positions_of_a_snapshot_are_read_exactly_whatever_wrote_them() -> None:
-    rows = told_positions(
-        [
-            {"symbol": "US.AAPL", "qty": "10", "avg_cost": Decimal("1.10"), "market_value": "NaN", "more": 1},
-            {"symbol": "US.MSFT", "qty": 0},
-            {"symbol": "FX.USD.HKD", "qty": 5, "asset_class": "FX"},
-            {"symbol": "US.TSLA", "qty": None},
-        ]
-    )
-    assert [row["symbol"] for row in rows] == ["US.AAPL", "US.TSLA"]
-    assert (rows[0]["qty"], rows[0]["avg_cost"], rows[0]["market_value"]) == (10, Decimal("1.10"), None)
-    assert rows[1]["qty"] is None  # not known, and so perhaps held
+    told = {"symbol": "US.AAPL", "qty": "10", "avg_cost": Decimal("1.10"), "market_value": "NaN", "more": 1}
+    row = told_position(told)
+    assert (row["symbol"], row["qty"], row["avg_cost"], row["market_value"]) == ("US.AAPL", 10, Decimal("1.10"), None)
+    assert "more" not in row
+
+
+def test_currencies_combinations_and_what_was_given_up_are_not_held() -> None:
+    assert not is_held({"symbol": "US.MSFT", "qty": "0.0"})
+    assert not is_held({"symbol": "FX.USD.HKD", "qty": 5, "asset_class": "FX"})
+    assert is_held({"symbol": "US.TSLA", "qty": None})  # not known, and so perhaps held
+    assert is_held({"symbol": "US.TSLA", "qty": -1, "asset_class": "STOCK"})
 
 
 @pytest.mark.parametrize("told", ["", "NaN", "Infinity", "1,5", "0x1", "1e9999", True, None, [1]])

@@ -1,6 +1,7 @@
 """What the database knows last, for those who only read: snapshots, positions, worth, round trips, fills.
 
-Answers never depend on a broker. StorageError for whatever keeps the database from answering.
+Answers never depend on a broker. StorageError for whatever keeps the database from answering. Rows that go out as they
+are stored are told as JSON that the server wrote: it writes numbers as they are, and ten times as fast.
 """
 
 from collections.abc import Generator, Iterable, Mapping
@@ -11,7 +12,7 @@ from typing import Any, LiteralString
 
 import psycopg2
 
-from apex_pipeline.domain.last_known import AccountKnown, LastDay, Worth, told_positions
+from apex_pipeline.domain.last_known import AccountKnown, LastDay, Worth, is_held, told_position
 from apex_pipeline.domain.valuation import RATE_DAYS, Rate, Rates, Trips
 from apex_pipeline.errors import StorageError
 from apex_pipeline.store.connection import reason
@@ -50,7 +51,7 @@ class LastKnown:
         return self._fetch("now")[0]["now"]
 
     def snapshots(self, scope: Scope) -> dict[str, list[Row]]:
-        """The newest snapshots by kind: of positions and of worth by account, of risk by scope."""
+        """The newest snapshots by kind (of positions and of worth by account, of risk by scope); `row` is JSON."""
         asked = {"account": scope.account, "broker": scope.broker}
         return {
             "positions": self._fetch("serving_position_snapshots", **asked),
@@ -75,32 +76,35 @@ class LastKnown:
         )
         return Rates(Rate(row["account_id"], row["on_date"], row["source"], row["target"], row["rate"]) for row in told)
 
-    def positions(self, scope: Scope) -> tuple[list[Row], list[Row]]:
-        """What is held, by account and symbol; and who says so of each account, and when."""
+    def positions(self, scope: Scope, page: Page) -> tuple[list[Row], list[Row], bool]:
+        """What is held, by account and symbol; who says so of each account and when; whether there is more."""
         asked = {"account": scope.account, "broker": scope.broker}
         sources = self._fetch("serving_held", **asked)
-        rows = [
-            {
-                "broker": source["broker"],
-                "account_id": source["account_id"],
-                **{name: row.get(name) for name in ("symbol", "asset_class", "qty", "avg_cost", "mark_price")},
-                **{name: row.get(name) for name in ("market_value", "unrealized_pnl", "currency")},
-                **{name: source[name] for name in ("as_of", "age_seconds", "source")},
-            }
+        every = [
+            (source, row)
             for source, held in self._held(sources, asked)
             for row in held
-            if scope.symbol in (None, row["symbol"])
+            if scope.symbol in (None, row.get("symbol"))
+        ]
+        end = page.offset + page.limit
+        rows = [
+            {
+                **{name: source[name] for name in ("broker", "account_id")},
+                **told_position(row),
+                **{name: source[name] for name in ("as_of", "age_seconds", "source")},
+            }
+            for source, row in every[page.offset : end]
         ]
         told = ("broker", "account_id", "as_of", "age_seconds", "source", "positions")
-        return rows, [{name: source[name] for name in told} for source in sources]
+        return rows, [{name: source[name] for name in told} for source in sources], len(every) > end
 
-    def trades(self, scope: Scope, page: Page) -> list[Row]:
-        """Round trips, the newest first."""
-        return self._fetch("serving_trades", **_paged(scope, page))
+    def trades(self, scope: Scope, page: Page) -> list[str]:
+        """Round trips as JSON, the newest first."""
+        return [row["row"] for row in self._fetch("serving_trades", **_paged(scope, page))]
 
-    def fills(self, scope: Scope, page: Page) -> list[Row]:
-        """Executions, the newest first; `effective` is false for those that were taken back."""
-        return self._fetch("serving_fills", **_paged(scope, page))
+    def fills(self, scope: Scope, page: Page) -> list[str]:
+        """Executions as JSON, the newest first; `effective` is false for those that were taken back."""
+        return [row["row"] for row in self._fetch("serving_fills", **_paged(scope, page))]
 
     def told(self, scope: Scope) -> Row:
         """Until when the brokers have told their trades: `as_of` and `age_seconds` of the one told longest ago."""
@@ -113,8 +117,10 @@ class LastKnown:
             of_kind[source["kind"]].append(source)
         found: dict[tuple[str, str], list[Row]] = {}
         if of_kind[SNAPSHOT]:
-            for row in self._fetch("serving_position_snapshots", **asked):
-                found[SNAPSHOT, f"{row['broker']} {row['account_id']}"] = told_positions(row["positions"])
+            for row in self._fetch("serving_held_in_snapshots", **asked):
+                found[SNAPSHOT, f"{row['broker']} {row['account_id']}"] = sorted(
+                    filter(is_held, row["positions"]), key=_symbol
+                )
         accounts = [source["account_id"] for source in of_kind[LEDGER]]
         if accounts:
             dates = [source["on_date"] for source in of_kind[LEDGER]]
@@ -140,6 +146,10 @@ def _told_as_storage() -> Generator[None]:
     except psycopg2.Error as error:
         said = error.diag.message_primary or reason(error)
         raise StorageError(f"the database did not answer: {said}") from error
+
+
+def _symbol(told: Mapping[str, Any]) -> str:
+    return str(told.get("symbol") or "")
 
 
 def _paged(scope: Scope, page: Page) -> dict[str, Any]:

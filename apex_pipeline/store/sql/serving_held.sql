@@ -4,7 +4,9 @@ WITH ledger AS (
     SELECT s.account_id, max(s.broker) AS broker, max(s.last_sync_at) AS told_at FROM sync_state s GROUP BY 1
 ), told AS (
     SELECT p.broker, p.account_id, 'SNAPSHOT' AS kind, p.source, p.captured_at AS as_of, NULL::date AS on_date,
-           (SELECT count(*) FROM told_positions(p.positions) t WHERE t.qty IS DISTINCT FROM 0) AS positions
+           (SELECT count(*) FROM jsonb_array_elements(p.positions) AS t
+            WHERE (t ->> 'asset_class' IN ('FX', 'COMBO')) IS NOT TRUE
+              AND (t -> 'qty' IN ('0', '"0"')) IS NOT TRUE) AS positions
     FROM latest_position_snapshots p
     UNION ALL
     SELECT max(b.broker), b.account_id, 'BOOK', max(b.source), max(b.synced_at), NULL,
