@@ -11,5 +11,5 @@ reports | extraction   tables for people | fetching and storing what a broker te
 diagnosis              which breaks follow from which, proven in rehearsals
 pipeline           the story: ingest, normalize, classify, reconcile, report
 live               what an engine or a script imports
-orchestration      the only room that knows Dagster
+orchestration | serving   the only room that knows Dagster | what is known last, over HTTP
 """

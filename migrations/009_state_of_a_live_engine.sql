@@ -132,6 +132,7 @@ COMMENT ON TABLE risk_signals IS 'Limits that were passed: computed from the lim
 COMMENT ON COLUMN risk_signals.value IS 'What the metric was when the signal was raised, or rose to its level.';
 CREATE INDEX risk_signals_by_type ON risk_signals (signal_type, raised_at);
 CREATE INDEX risk_signals_by_time ON risk_signals (raised_at);
+CREATE INDEX risk_signals_unresolved ON risk_signals (raised_at) WHERE resolved_at IS NULL;
 CREATE UNIQUE INDEX risk_signals_standing ON risk_signals (metric, scope) WHERE source = 'LIMITS' AND resolved_at IS NULL;
 
 -- What engines and analysts found --------------------------------------------------------------------------
@@ -223,6 +224,60 @@ CREATE INDEX backtests_by_drawdown ON backtests (max_drawdown DESC NULLS LAST, b
 CREATE INDEX llm_analysis_log_by_model ON llm_analysis_log (model, called_at);
 CREATE INDEX research_records_of_symbol ON research_records (symbol, at);
 CREATE INDEX research_records_at ON research_records (at);
+
+-- What is known now -----------------------------------------------------------------------------------------
+
+-- The newest snapshot of each account. Accounts are found by steps over the key, so that a year of snapshots costs no
+-- more than a day; each step compares one column, which also compressed chunks of TimescaleDB answer from their index.
+CREATE VIEW latest_position_snapshots AS
+    WITH RECURSIVE brokers AS (
+        SELECT min(broker) AS broker FROM position_snapshots
+        UNION ALL
+        SELECT (SELECT min(p.broker) FROM position_snapshots p WHERE p.broker > b.broker)
+        FROM brokers b WHERE b.broker IS NOT NULL
+    ), accounts AS (
+        SELECT b.broker, (SELECT min(p.account_id) FROM position_snapshots p WHERE p.broker = b.broker) AS account_id
+        FROM brokers b WHERE b.broker IS NOT NULL
+        UNION ALL
+        SELECT a.broker, (SELECT min(p.account_id) FROM position_snapshots p
+                          WHERE p.broker = a.broker AND p.account_id > a.account_id)
+        FROM accounts a WHERE a.account_id IS NOT NULL
+    )
+    SELECT newest.* FROM accounts a
+    CROSS JOIN LATERAL (SELECT p.* FROM position_snapshots p
+                        WHERE p.broker = a.broker AND p.account_id = a.account_id
+                        ORDER BY p.captured_at DESC LIMIT 1) AS newest;
+COMMENT ON VIEW latest_position_snapshots IS 'The newest positions that were captured of each account.';
+CREATE VIEW latest_account_snapshots AS
+    WITH RECURSIVE brokers AS (
+        SELECT min(broker) AS broker FROM account_snapshots
+        UNION ALL
+        SELECT (SELECT min(p.broker) FROM account_snapshots p WHERE p.broker > b.broker)
+        FROM brokers b WHERE b.broker IS NOT NULL
+    ), accounts AS (
+        SELECT b.broker, (SELECT min(p.account_id) FROM account_snapshots p WHERE p.broker = b.broker) AS account_id
+        FROM brokers b WHERE b.broker IS NOT NULL
+        UNION ALL
+        SELECT a.broker, (SELECT min(p.account_id) FROM account_snapshots p
+                          WHERE p.broker = a.broker AND p.account_id > a.account_id)
+        FROM accounts a WHERE a.account_id IS NOT NULL
+    )
+    SELECT newest.* FROM accounts a
+    CROSS JOIN LATERAL (SELECT p.* FROM account_snapshots p
+                        WHERE p.broker = a.broker AND p.account_id = a.account_id
+                        ORDER BY p.captured_at DESC LIMIT 1) AS newest;
+COMMENT ON VIEW latest_account_snapshots IS 'The newest values that were captured of each account.';
+CREATE VIEW latest_risk_snapshots AS
+    WITH RECURSIVE scopes AS (
+        SELECT min(scope) AS scope FROM risk_snapshots
+        UNION ALL
+        SELECT (SELECT min(r.scope) FROM risk_snapshots r WHERE r.scope > s.scope)
+        FROM scopes s WHERE s.scope IS NOT NULL
+    )
+    SELECT newest.* FROM scopes s
+    CROSS JOIN LATERAL (SELECT r.* FROM risk_snapshots r WHERE r.scope = s.scope
+                        ORDER BY r.captured_at DESC LIMIT 1) AS newest;
+COMMENT ON VIEW latest_risk_snapshots IS 'The newest figures of risk of each account, and of everything.';
 
 -- Other names of the same tables, to read -------------------------------------------------------------------
 

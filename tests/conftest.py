@@ -38,7 +38,7 @@ def server_url() -> Iterator[str]:
         yield given
         return
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid4().hex)[:12]
-    home = _fastest_folder() / f"apex-test-{os.getuid()}-{run}"
+    home = fastest_folder() / f"apex-test-{os.getuid()}-{run}"
     home.mkdir(mode=0o755, exist_ok=True)
     with EmbeddedServer(home) as server:
         _hurry(server.url("postgres"))
@@ -72,7 +72,7 @@ def db(database_url: str) -> Iterator[Database]:
         yield opened
 
 
-def _fastest_folder() -> Path:
+def fastest_folder() -> Path:
     """The folder for the server: a clone is four hundred new files, which a disk takes half a second for."""
     roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
     return MEMORY if roomy else Path(tempfile.gettempdir())

@@ -19,6 +19,7 @@ from apex_pipeline.cli.console import DONE, errors_in_one_line, line, out, say, 
 from apex_pipeline.cli.simulate import Service
 from apex_pipeline.cli.simulate import simulate as run_simulator
 from apex_pipeline.cli.strategy_verbs import strategies
+from apex_pipeline.cli.timescale_verbs import timescale
 from apex_pipeline.domain.reconciliation import BreakState
 from apex_pipeline.errors import ConfigError
 
@@ -41,6 +42,7 @@ accounts = typer.Typer(help="Say how an account is to be computed.", no_args_is_
 app.add_typer(accounts, name="account")
 
 app.add_typer(strategies, name="strategy")
+app.add_typer(timescale, name="timescale")
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -209,16 +211,24 @@ def set_account(
 
 @app.command()
 def status(as_json: Json = False, debug: Debug = False) -> None:
-    """Show coverage, watermarks, open breaks and quarantine."""
+    """Show what is loaded, how old it is and what waits for a person; asks no broker."""
     from apex_pipeline.cli.opening import opened
-    from apex_pipeline.cli.status import status_of, tell_status
+    from apex_pipeline.cli.status import tell_status
 
-    with errors_in_one_line(debug=debug), opened(settings.load(), writing=False) as found:
-        told = status_of(found)
-        if as_json:
-            out.print_json(json.dumps(told, default=str))
-        else:
-            tell_status(told, found.settings.display)
+    with errors_in_one_line(debug=debug), opened(settings.load(), writing=False, migrated=False) as found:
+        tell_status(found, as_json=as_json)
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="On 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 8787,
+    debug: Debug = False,
+) -> None:
+    """Serve what is known last as JSON on 127.0.0.1, read only; asks no broker."""
+    from apex_pipeline.cli.serve import serve as serve_http
+
+    with errors_in_one_line(debug=debug):
+        serve_http(settings.load(), port)
 
 
 @app.command()

@@ -24,16 +24,20 @@ WATCHFUL: Mapping[str, Any] = {
     "tcp_user_timeout": 3_000,
 }
 """Signs of life of a connection over the network, in seconds; the last in milliseconds."""
-SESSION = "-c timezone=UTC -c lock_timeout=60s -c idle_in_transaction_session_timeout=10min"
+SESSION = (
+    "-c timezone=UTC -c lock_timeout=60s -c idle_in_transaction_session_timeout=10min"
+    " -c timescaledb.max_tuples_decompressed_per_dml_transaction=0"
+)
+"""The last one means nothing without TimescaleDB; with it, rows of compressed chunks change like any others."""
 
 
 def connect(
-    url: str, statement_timeout: float | None = None, *, watchful: bool = False
+    url: str, statement_timeout: float | None = None, *, watchful: bool = False, read_only: bool = False
 ) -> psycopg2.extensions.connection:
     """Return an open connection in UTC that reads jsonb numbers as Decimals.
 
     `statement_timeout`: seconds after which the server gives up a statement. `watchful`: the connection waits for the
-    server, and notices within three seconds that it is gone.
+    server, and notices within three seconds that it is gone. `read_only`: the server refuses to write.
 
     StorageUnavailable when the server cannot be reached, ConfigError when the URL is not one; neither shows a password.
     """
@@ -43,7 +47,8 @@ def connect(
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             application_name="apex",
             **(WATCHFUL if watchful else PATIENT),
-            options=f"{SESSION} -c statement_timeout={round((statement_timeout or 0) * 1000)}",
+            options=f"{SESSION} -c statement_timeout={round((statement_timeout or 0) * 1000)}"
+            + (" -c default_transaction_read_only=on" if read_only else ""),
         )
     except psycopg2.OperationalError as error:
         raise StorageUnavailable(f"cannot reach the database {where(url)}: {reason(error)}") from None

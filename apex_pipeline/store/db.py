@@ -47,16 +47,25 @@ class Database:
 
     `config`: settings, a URL, or what `database:` holds in apex.yaml. A thread keeps its connection within a block
     (`transaction`, `lock`, `acquire`), and blocks within blocks share it. `statement_timeout`: seconds after which a
-    statement is given up, None for never. A statement is the name of a file in `store/sql`, or SQL text.
+    statement is given up, None for never; `read_only`: the server refuses to write. A statement is the name of a file
+    in `store/sql`, or SQL text.
 
     Raises StorageUnavailable when the server cannot be reached, ConfigError when the settings name none.
     """
 
-    def __init__(self, config: str | Settings | Mapping[str, Any], *, statement_timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        config: str | Settings | Mapping[str, Any],
+        *,
+        statement_timeout: float | None = None,
+        read_only: bool = False,
+    ) -> None:
         place = place_of(config)
         self.url = place.url
         self._pool = Pool(
-            lambda: connect(place.url, statement_timeout), place.pool.min_connections, place.pool.max_connections
+            lambda: connect(place.url, statement_timeout, read_only=read_only),
+            place.pool.min_connections,
+            place.pool.max_connections,
         )
         self._of_thread = threading.local()
 

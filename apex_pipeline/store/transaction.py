@@ -175,6 +175,14 @@ class Transaction:
         for row in self.fetch("statistics_due", tables=sorted(tables)):
             self._cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(row["name"])))
 
+    def set_options(self, table: str, options: Mapping[str, str]) -> None:
+        """Set options of a table, such as `timescaledb.compress`."""
+        told = [
+            sql.SQL("{} = {}").format(sql.Identifier(*name.split(".")), sql.Literal(value))
+            for name, value in options.items()
+        ]
+        self._cursor.execute(sql.SQL("ALTER TABLE {} SET ({})").format(sql.Identifier(table), sql.SQL(", ").join(told)))
+
     def run_script(self, text: str) -> None:
         """Run a migration file."""
         self._cursor.execute(text)

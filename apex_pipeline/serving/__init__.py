@@ -1,0 +1,1 @@
+"""What is known last, told over HTTP on this machine to whoever only reads."""

@@ -1,0 +1,1 @@
+SELECT severity, count(*) AS breaks FROM recon_breaks WHERE state = 'OPEN' GROUP BY 1

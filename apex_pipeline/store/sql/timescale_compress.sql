@@ -1,0 +1,1 @@
+SELECT add_compression_policy(%(table)s::regclass, %(after)s::interval)

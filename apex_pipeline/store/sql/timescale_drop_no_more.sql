@@ -1,0 +1,1 @@
+SELECT remove_retention_policy(%(table)s::regclass, if_exists => true)
