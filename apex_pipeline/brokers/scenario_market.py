@@ -139,7 +139,7 @@ class Market:
         self._by_code = {(s.market, s.code): s for s in STOCKS}
         self._options: dict[tuple[str, str, date, OptionRight, Decimal], Contract] = {}
         self._combos: dict[str, Contract] = {}
-        self._shares = {key: _stock_contract(s) for key, s in self._by_code.items()}
+        self._shares = {key: stock_contract(s) for key, s in self._by_code.items()}
         self._before = {
             (market, day): before
             for market, own in sessions.items()
@@ -192,17 +192,19 @@ class Market:
 
     def price(self, contract: Contract, day: date, spot: Decimal) -> Decimal:
         """The model price of a stock or option, on its tick."""
-        return _model_price(contract, day, spot, self.stock_of(contract).vol)
-
-
-def _model_price(contract: Contract, day: date, spot: Decimal, vol: Decimal) -> Decimal:
-    if contract.right is None or contract.strike is None or contract.expiry is None:
-        return on_tick(spot, tick_of(contract.market, AssetClass.STOCK, spot))
-    raw = option_price(contract.right, contract.strike, spot, vol, (contract.expiry - day).days)
-    return on_tick(raw, tick_of(contract.market, contract.asset_class, raw))
+        return model_price(contract, day, spot)
 
 
 _VOLS = {(s.market, s.code): s.vol for s in STOCKS}
+
+
+def model_price(contract: Contract, day: date, spot: Decimal) -> Decimal:
+    """What a stock or option is worth while its stock stands at `spot`, on its tick."""
+    if contract.right is None or contract.strike is None or contract.expiry is None:
+        return on_tick(spot, tick_of(contract.market, AssetClass.STOCK, spot))
+    vol = _VOLS[contract.market, contract.code]
+    raw = option_price(contract.right, contract.strike, spot, vol, (contract.expiry - day).days)
+    return on_tick(raw, tick_of(contract.market, contract.asset_class, raw))
 
 
 def mark_price(closes: Mapping[tuple[str, str], Mapping[date, Decimal]], contract: Contract, day: date) -> Decimal:
@@ -212,10 +214,11 @@ def mark_price(closes: Mapping[tuple[str, str], Mapping[date, Decimal]], contrac
     while day not in series and day > first:
         day -= timedelta(1)
     day = max(day, first)
-    return _model_price(contract, day, series[day], _VOLS[contract.market, contract.code])
+    return model_price(contract, day, series[day])
 
 
-def _stock_contract(stock: Stock) -> Contract:
+def stock_contract(stock: Stock) -> Contract:
+    """The contract of a share."""
     return Contract(
         stock.market, AssetClass.STOCK, stock.code, stock.root, stock.name, currency_of(stock.market),
         Decimal(1), stock.conid, exchange=stock.exchange, lot=stock.lot,

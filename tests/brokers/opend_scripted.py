@@ -13,6 +13,7 @@ from apex_pipeline.domain.records import Call, Delivery
 from tests.brokers.opend_client import ACCOUNT, TODAY, broker, no_limit
 
 NOTIFY, ACCOUNTS, FUNDS, POSITIONS, ORDERS, DEALS, FEES, CASH = 1003, 2001, 2101, 2102, 2221, 2222, 2225, 2226
+HISTORY_KL, KL_QUOTA = 3103, 3104
 """Protocol ids."""
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from apex_pipeline.brokers.futu import history
-from apex_pipeline.brokers.futu.client import AnswerTimedOut
+from apex_pipeline.brokers.futu.failures import AnswerTimedOut
 from apex_pipeline.brokers.futu.records import Reading
 from apex_pipeline.domain.records import Call, Content, Document, Record, RecordKind
 from apex_pipeline.errors import BrokerUnavailable

@@ -6,7 +6,6 @@ a half-received answer. Nothing here waits without a bound.
 
 import contextlib
 import os
-import re
 import selectors
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import IO, Any, NoReturn
 
 import apex_pipeline
 from apex_pipeline.brokers.futu import wire
+from apex_pipeline.brokers.futu.failures import AnswerTimedOut, ConnectionLost, LoginLost, login_lost, server_error
 from apex_pipeline.brokers.futu.wire import Failure, Frame
 from apex_pipeline.errors import BrokerRefused, BrokerUnavailable, ConfigError
 
@@ -31,44 +31,6 @@ REACHED_SECONDS = 14.0
 QUERY_SECONDS = 30.0
 """Deadlines: a reachable name and port, the SDK's import on a busy machine, InitConnect, all three where
 the machine is fast enough, and one answer (the SDK itself gives up after 12 s)."""
-
-_RATE_LIMIT = re.compile(r"频率太高|频率过高|frequen|too many requests", re.IGNORECASE)
-_SERVER_TIMEOUT = re.compile(r"NN_ProtoRet_TimeOut", re.IGNORECASE)
-_LOGIN_LOST = re.compile(
-    r"未登录|尚未登录|没有登录|请先登录|重新登录|登录(?:已|状态)?(?:失效|过期)|(?:not|n't) (?:yet )?log(?:ged)?[ -]?in"
-    r"|login (?:has )?(?:lost|expired|failed)|log in (?:first|again)|kicked out",
-    re.IGNORECASE,
-)
-_UNKNOWN_INTERFACE = re.compile(r"未知的协议|unknown protocol", re.IGNORECASE)
-_NOT_OFFERED = re.compile(
-    r"模拟交易|模拟账户|simulated trade|paper trading|没有权限|无权限|权限不足|no permission|permission denied"
-    r"|not authori[sz]ed|no authority",
-    re.IGNORECASE,
-)
-
-
-class AnswerTimedOut(BrokerUnavailable):
-    """No answer in time: a smaller window may be answered."""
-
-
-class ConnectionLost(BrokerUnavailable):
-    """The connection or the answer broke: a fresh connection may work at once."""
-
-
-class RateLimited(BrokerUnavailable):
-    """Too many requests: the same request works after a full window."""
-
-
-class LoginLost(BrokerUnavailable):
-    """OpenD runs and has no login; it may get it back by itself, else a person must log in."""
-
-
-class UnknownInterface(BrokerRefused):
-    """This OpenD is older than the interface."""
-
-
-class NotOffered(BrokerRefused):
-    """OpenD does not offer this interface for this account, e.g. deals of a paper account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +48,23 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer of OpenD: its bytes as decrypted, its rows, and what stands beside them that nobody knows."""
+    """One answer of OpenD: its bytes as decrypted, its rows, and what stands beside them, known and not."""
 
     content: bytes
     media_type: str
     rows: list[dict[str, Any]]
     received_at: datetime
     unknown: dict[str, str] = field(default_factory=dict[str, str])
+    beside: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 class Client:
     """A connection to OpenD that is made when needed and thrown away with its process when it breaks."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, *, for_accounts: bool = True) -> None:
+        """Contacts nobody. `for_accounts` False asks for no accounts: who wants quotes needs none."""
         self._endpoint = endpoint
+        self._for_accounts = for_accounts
         self._child: Child | None = None
         self.accounts: list[dict[str, Any]] = []
         """TrdAcc rows of the login, as the newest connection listed them."""
@@ -125,7 +90,7 @@ class Client:
         request = {"op": "connect", "address": address, "port": self._endpoint.port, "rsa_key_file": self._key()}
         try:
             self._ask(request, min(CONNECT_SECONDS, max(3.0, deadline - time.monotonic())))
-            self.accounts = self._list_accounts(deadline)
+            self.accounts = self._list_accounts(deadline) if self._for_accounts else []
         except (AnswerTimedOut, ConnectionLost) as error:
             raise BrokerUnavailable(
                 f"OpenD at {self._endpoint} accepts connections but does not answer: start OpenD again and log in,"
@@ -135,20 +100,21 @@ class Client:
             raise BrokerRefused(f"OpenD at {self._endpoint} refused the connection: {error}") from error
 
     def query(self, interface: str, c2s: dict[str, Any]) -> Answer:
-        """Make one request, connecting first if needed. Raises one of the errors of this module or BrokerRefused."""
+        """Make one request, connecting first if needed. Raises one of `failures` or BrokerRefused."""
         self.connect()
         return self._query(interface, c2s)
 
     def _query(self, interface: str, c2s: dict[str, Any], seconds: float = QUERY_SECONDS) -> Answer:
         frame = self._ask({"op": "query", "interface": interface, "c2s": c2s}, seconds)
-        asked = c2s.get("header", {}).get("accID")
-        if frame.header.get("account") != asked:
+        asked, told = c2s.get("header", {}), frame.header["beside"].get("header", {})
+        if told.get("accID") != asked.get("accID"):
             self.close()
             raise ConnectionLost(f"OpenD answered {interface} for another account than was asked")
         split = frame.header["body"]
         media_type = "application/json" if frame.header["json"] else "application/x-protobuf"
         rows = wire.load_rows(frame.body[split:])
-        return Answer(frame.body[:split], media_type, rows, datetime.now(UTC), frame.header["unknown"])
+        unknown, beside = frame.header["unknown"], frame.header["beside"]
+        return Answer(frame.body[:split], media_type, rows, datetime.now(UTC), unknown, beside)
 
     def close(self) -> None:
         """End the child process and wait for it; safe to repeat."""
@@ -206,9 +172,9 @@ class Client:
             case Failure.TRANSPORT:
                 raise ConnectionLost(f"the connection to OpenD broke: {text}")
             case Failure.LOGIN:
-                raise _login_lost(text)
+                raise login_lost(text)
             case Failure.SERVER:
-                raise _server_error(text)
+                raise server_error(text)
 
 
 class Child:
@@ -276,22 +242,3 @@ def _unreachable(endpoint: Endpoint, reason: str) -> BrokerUnavailable:
     return BrokerUnavailable(
         f"OpenD is not reachable at {endpoint} ({reason}): start OpenD and log in, or correct these settings"
     )
-
-
-def _login_lost(text: str) -> LoginLost:
-    return LoginLost(f"OpenD has lost its login ({text}): log in to OpenD again")
-
-
-def _server_error(text: str) -> BrokerUnavailable | BrokerRefused:
-    line = " ".join(text.split())
-    if _RATE_LIMIT.search(line):
-        return RateLimited(line)
-    if _SERVER_TIMEOUT.search(line):
-        return AnswerTimedOut(line)
-    if _LOGIN_LOST.search(line):
-        return _login_lost(line)
-    if _UNKNOWN_INTERFACE.search(line):
-        return UnknownInterface(f"{line} (update OpenD)")
-    if _NOT_OFFERED.search(line):
-        return NotOffered(line)
-    return BrokerRefused(line)

@@ -5,6 +5,7 @@ as hexadecimal wire bytes, tags included, by field number; of JSON as JSON text 
 """
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -54,6 +55,11 @@ def rows_of(response: Any, field: str, source: dict[str, Any] | None) -> list[di
     return [_with_json_rest(plain(row), said, row.DESCRIPTOR) for row, said in pairs]
 
 
+def beside_rows(response: Any, field: str) -> dict[str, Any]:
+    """The known fields of `s2c` beside the one that holds the rows: whom the answer is for, what follows."""
+    return _plain_fields(told for told in response.s2c.ListFields() if told[0].name != field)
+
+
 def unknown_beside_rows(response: Any, source: dict[str, Any] | None) -> dict[str, str]:
     """Unknown fields of the envelope and of `s2c`, which no row can tell: a newer OpenD might cut its lists there."""
     if source is not None:
@@ -64,8 +70,12 @@ def unknown_beside_rows(response: Any, source: dict[str, Any] | None) -> dict[st
 
 def plain(message: Any) -> dict[str, Any]:
     """The fields that a protobuf message holds, by their own names; 64-bit integers as text, bytes as hexadecimal."""
+    return _plain_fields(message.ListFields())
+
+
+def _plain_fields(fields: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    for field, value in message.ListFields():
+    for field, value in fields:
         name, shape, repeated = _shape(field)
         if shape == _PLAIN:
             row[name] = list(value) if repeated else value

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from apex_pipeline.brokers.futu import plan
-from apex_pipeline.brokers.futu.client import AnswerTimedOut
+from apex_pipeline.brokers.futu.failures import AnswerTimedOut
 from apex_pipeline.brokers.futu.records import Reading
 from apex_pipeline.domain.records import Call, Document
 from apex_pipeline.errors import BrokerUnavailable

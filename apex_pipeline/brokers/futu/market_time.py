@@ -33,10 +33,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_EPOCH = Decimal(7_258_118_400)
 
 
+def zone_of(prefix: str | None) -> ZoneInfo:
+    """The zone of a code's prefix ("US"); UTC+8 where it is not known."""
+    return _ZONE_OF_PREFIX.get(prefix, HONG_KONG) if prefix else HONG_KONG
+
+
 def exchange_zone(row: Mapping[str, Any]) -> ZoneInfo:
     """The zone of a row's market: by its security market, else by its trading market, else UTC+8."""
-    prefix = market_of(row)
-    return _ZONE_OF_PREFIX.get(prefix, HONG_KONG) if prefix else HONG_KONG
+    return zone_of(market_of(row))
 
 
 def market_of(row: Mapping[str, Any]) -> str | None:
@@ -50,8 +54,8 @@ def instant(row: Mapping[str, Any], which: str) -> datetime:
 
     Raises UnknownPayload("bad_time") where neither the epoch nor the text can be read.
     """
-    epoch = _epoch(row.get(f"{which}Timestamp"))
-    return epoch if epoch is not None else _from_text(row, row.get(f"{which}Time"))
+    epoch = at_epoch(row.get(f"{which}Timestamp"))
+    return epoch if epoch is not None else at_wall_clock(row.get(f"{which}Time"), _text_zone(row))
 
 
 def exchange_date(row: Mapping[str, Any], which: str) -> date:
@@ -59,7 +63,8 @@ def exchange_date(row: Mapping[str, Any], which: str) -> date:
     return instant(row, which).astimezone(exchange_zone(row)).date()
 
 
-def _epoch(value: Any) -> datetime | None:
+def at_epoch(value: Any) -> datetime | None:
+    """The UTC instant of epoch seconds; None where there are none, or none of this age."""
     try:
         seconds = Decimal(str(value)) if value is not None else Decimal(0)
         if not 0 < seconds < _LATEST_EPOCH:
@@ -70,12 +75,13 @@ def _epoch(value: Any) -> datetime | None:
     return _EPOCH + timedelta(microseconds=micros)
 
 
-def _from_text(row: Mapping[str, Any], text: Any) -> datetime:
+def at_wall_clock(text: Any, zone: ZoneInfo) -> datetime:
+    """The UTC instant of a wall-clock text of this zone; raises UnknownPayload("bad_time")."""
     found = _TEXT.fullmatch(text) if isinstance(text, str) else None
     if not found:
         raise UnknownPayload("bad_time", f"{str(text)[:40]!r} is not a time of the form YYYY-MM-DD HH:MM:SS")
     try:
-        local = datetime.fromisoformat(f"{found[1]}T{found[2]}").replace(tzinfo=_text_zone(row))
+        local = datetime.fromisoformat(f"{found[1]}T{found[2]}").replace(tzinfo=zone)
     except ValueError as error:
         raise UnknownPayload("bad_time", f"{str(text)[:40]!r} is not a time: {error}") from error
     micros = int((found[3] or ".0")[1:].ljust(6, "0"))

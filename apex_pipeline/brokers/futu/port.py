@@ -1,4 +1,4 @@
-"""The front of this folder: `FutuBroker` fulfils `contract.BrokerPort`."""
+"""The front of this folder: `FutuBroker` fulfils `contract.BrokerPort` and `contract.BarSource`."""
 
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -9,12 +9,14 @@ from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 
-from apex_pipeline.brokers.contract import Acquire, Session
-from apex_pipeline.brokers.futu import audit, pace, plan, vocabulary
+from apex_pipeline.brokers.contract import Acquire, BarSession, Session
+from apex_pipeline.brokers.futu import audit, bars, pace, plan, vocabulary
+from apex_pipeline.brokers.futu.bar_session import FutuBarSession
 from apex_pipeline.brokers.futu.client import Client, Endpoint
 from apex_pipeline.brokers.futu.market_time import HONG_KONG, NEW_YORK
 from apex_pipeline.brokers.futu.normalize import normalize
 from apex_pipeline.brokers.futu.session import FutuSession, Scope
+from apex_pipeline.domain.market import BarAsk
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import Account, Ask, Audit, Call, Done, LoadScope, Normalized, Record, RecordKind
 from apex_pipeline.errors import ConfigError
@@ -68,15 +70,19 @@ class FutuBroker:
     def connect(self, acquire: Acquire) -> Generator[Session]:
         """Open a session; raises BrokerUnavailable within 15 s where OpenD does not answer."""
         settings = self._settings
-        if settings.rsa_key_file and not Path(settings.rsa_key_file).is_file():
-            raise ConfigError(f"FUTU_RSA_KEY_FILE is {settings.rsa_key_file!r}, which is not a file")
-        client = Client(Endpoint(settings.host, settings.port, settings.rsa_key_file, settings.home.absolute()))
         scope = Scope(settings.acc_ids, settings.security_firms)
-        try:
-            client.connect()
+        with _connected(settings) as client:
             yield FutuSession(client, acquire, scope, settings.window_seconds, self._today)
-        finally:
-            client.close()
+
+    @contextmanager
+    def connect_bars(self, acquire: Acquire) -> Generator[BarSession]:
+        """Open a session for bars; raises as `connect`. It asks for no accounts."""
+        with _connected(self._settings, for_accounts=False) as client:
+            yield FutuBarSession(client, acquire, self._settings.window_seconds)
+
+    def offers(self, ask: BarAsk, today: date) -> bool:
+        """Whether Futu documents such bars: minutes and hours of the last 8 years, days of the last 20."""
+        return bars.offers(ask, today)
 
     def plan(self, ask: Ask, accounts: Sequence[Account], done: Sequence[Done]) -> list[Call]:
         """The calls that cover `ask`, newest days first; cash flow only of days that are over everywhere."""
@@ -116,6 +122,19 @@ class FutuBroker:
     def normalize(self, records: Sequence[Record]) -> Normalized:
         """Rows of these records; all records of one order must be given together."""
         return normalize(records)
+
+
+@contextmanager
+def _connected(settings: FutuSettings, *, for_accounts: bool = True) -> Generator[Client]:
+    if settings.rsa_key_file and not Path(settings.rsa_key_file).is_file():
+        raise ConfigError(f"FUTU_RSA_KEY_FILE is {settings.rsa_key_file!r}, which is not a file")
+    endpoint = Endpoint(settings.host, settings.port, settings.rsa_key_file, settings.home.absolute())
+    client = Client(endpoint, for_accounts=for_accounts)
+    try:
+        client.connect()
+        yield client
+    finally:
+        client.close()
 
 
 def _check(settings: FutuSettings) -> None:

@@ -4,7 +4,6 @@ Retries: a broken connection is replaced and the request repeated once; a rate l
 window; a history window that gets no answer in time is cut down to one day. What is left raises.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -12,15 +11,14 @@ from typing import Any
 
 from apex_pipeline.brokers.contract import Acquire
 from apex_pipeline.brokers.futu import history, plan, questions, records, vocabulary, wire
-from apex_pipeline.brokers.futu.client import (
-    Answer,
+from apex_pipeline.brokers.futu.client import Answer, Client
+from apex_pipeline.brokers.futu.failures import (
     AnswerTimedOut,
-    Client,
     ConnectionLost,
     NotOffered,
-    RateLimited,
     UnknownInterface,
 )
+from apex_pipeline.brokers.futu.patience import Patience
 from apex_pipeline.brokers.futu.records import Reading
 from apex_pipeline.domain.records import (
     ALL_MARKETS,
@@ -34,9 +32,7 @@ from apex_pipeline.domain.records import (
     RecordKind,
     WholeDelivery,
 )
-from apex_pipeline.errors import BrokerRefused, BrokerUnavailable
-
-RATE_LIMIT_WAITS = 3
+from apex_pipeline.errors import BrokerRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,21 +210,11 @@ class FutuSession:
         return Document(interface, request, content, answer.media_type, answer.received_at), answer
 
     def _answer(self, interface: str, budget: str, c2s: dict[str, Any]) -> Answer:
-        waits, replaced = 0, False
-        while True:
-            if budget:
-                self.acquire(budget)
-            try:
-                return self.client.query(interface, c2s)
-            except RateLimited as error:
-                waits += 1
-                if waits > RATE_LIMIT_WAITS:
-                    raise BrokerUnavailable(f"OpenD still limits {interface} after {waits} tries: {error}") from error
-                time.sleep(self.window_seconds)
-            except ConnectionLost:
-                if replaced:
-                    raise
-                replaced = True
+        patient = Patience(self.client, self.acquire, self.window_seconds)
+        try:
+            return patient.answer(interface, budget, c2s)
+        except ConnectionLost:
+            return patient.answer(interface, budget, c2s)
 
 
 def _why_not_offered(call: Call, row: dict[str, Any], refusal: BrokerRefused) -> str | None:

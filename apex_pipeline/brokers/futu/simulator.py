@@ -2,13 +2,13 @@
 
 The server, its thread and its connections belong here. What it answers is in `simulator_answers`, what it
 refuses in `simulator_rules`, what can go wrong in `simulator_faults`, rows in `simulator_rows`,
-`simulator_messages`, `simulator_accounts` and `simulator_cash`, bytes in `simulator_wire`.
+`simulator_messages`, `simulator_accounts`, `simulator_cash` and `simulator_bars`, bytes in `simulator_wire`.
 """
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from threading import Event, Lock, Thread
 from typing import Any, NamedTuple, Self, final
@@ -55,7 +55,8 @@ class OpenDSimulator:
     with it clients must encrypt their handshake. `firms`: security firm numbers by account id. `today`: the
     day of the today lists, the scenario's last one if absent. `count_refused`: refused requests use up
     the rate limit too. `limits`: requests per 30 seconds by protocol id, 10 where absent. `row_cap`: history
-    answers hold so many of their newest rows and do not say so. `one_row_endings`: see `CashBook`.
+    answers hold so many of their newest rows and do not say so. `one_row_endings`: see `CashBook`. `quote_markets`:
+    those whose K-lines the login may see, of `kl_quota` instruments.
 
     `requests` logs what came in, `times` tells when, `violations` what came too often. `faults` holds the names
     of the faults that are on (see `Fault`), `fault_times` how often each still strikes, `fault_protocols` the
@@ -67,6 +68,7 @@ class OpenDSimulator:
         server_zone: str = ROW_ZONE, *, language: Language = "en", rsa_key: str | None = None,
         firms: Mapping[str, int] | None = None, today: date | None = None, count_refused: bool = False,
         limits: Mapping[int, int] | None = None, row_cap: int | None = None, one_row_endings: bool = False,
+        quote_markets: Collection[str] = ("HK", "US"), kl_quota: int = 100,
     ) -> None:  # fmt: skip
         self.host = host
         self.port = port
@@ -75,7 +77,7 @@ class OpenDSimulator:
         self._scenario = scenario
         self._settings = Settings(
             time_scale, server_zone, language, today or scenario.end, count_refused, firms or {}, limits or {}, row_cap,
-            one_row_endings,
+            one_row_endings, frozenset(quote_markets), kl_quota,
         )  # fmt: skip
         self._rsa_key = rsa_key
         self._gateway: Gateway | None = None

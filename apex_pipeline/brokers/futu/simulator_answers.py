@@ -16,6 +16,7 @@ from apex_pipeline.brokers.futu.simulator_accounts import (
     futu_accounts,
     position_row,
 )
+from apex_pipeline.brokers.futu.simulator_bars import BarDesk, QuoteRules
 from apex_pipeline.brokers.futu.simulator_cash import CashBook
 from apex_pipeline.brokers.futu.simulator_faults import Fault, FaultPlan
 from apex_pipeline.brokers.futu.simulator_login import Login, Peer
@@ -45,9 +46,11 @@ from apex_pipeline.brokers.futu.simulator_wire import (
     FUNDS,
     GLOBAL_STATE,
     HISTORY_FILLS,
+    HISTORY_KL,
     HISTORY_ORDERS,
     INIT_CONNECT,
     KEEP_ALIVE,
+    KL_QUOTA,
     MODULES,
     ORDERS,
     POSITIONS,
@@ -69,7 +72,8 @@ class Settings:
     `server_zone`: the zone in which begin and end of a request are read, or `row` for each row's market.
     `firms`: security firm numbers by account id (1, Futu Securities Hong Kong, where absent). `today`: the day
     of the today lists. `row_cap`: history answers hold so many of their newest rows and do not say so.
-    `one_row_endings`: see `CashBook`. `time_scale`, `count_refused`, `limits`: see `RateLimits`.
+    `one_row_endings`: see `CashBook`. `time_scale`, `count_refused`, `limits`: see `RateLimits`. `quote_markets`: those
+    whose K-lines the login may see, of `kl_quota` instruments.
     """
 
     time_scale: float
@@ -81,6 +85,8 @@ class Settings:
     limits: Mapping[int, int] = field(default_factory=dict[int, int])
     row_cap: int | None = None
     one_row_endings: bool = False
+    quote_markets: frozenset[str] = frozenset({"HK", "US"})
+    kl_quota: int = 100
 
 
 @final
@@ -94,6 +100,8 @@ class Gateway:
         self.violations: list[tuple[int, int]] = []
         """(protocol id, account) of every request that was refused for coming too often."""
         login = Login(faults, settings.language)
+        rules = QuoteRules(settings.language, settings.quote_markets, settings.kl_quota)
+        bars = BarDesk(scenario, rules, self._take, faults.spoil)
         by_account: defaultdict[str, list[ScenarioOrder]] = defaultdict(list)
         for order in scenario.orders:
             if order.broker == Broker.FUTU:
@@ -110,6 +118,8 @@ class Gateway:
             KEEP_ALIVE: login.keep_alive,
             ACC_LIST: self._account_list,
             SUB_ACC_PUSH: self._subscribe,
+            HISTORY_KL: bars.history,
+            KL_QUOTA: bars.quota,
         }
         self._by_account: dict[int, Callable[[Any, Any, Ledger], None]] = {
             FUNDS: self._funds,
@@ -173,14 +183,22 @@ class Gateway:
     def _admit(self, proto_id: int, c2s: Any, ledger: Ledger) -> None:
         if ledger.paper and proto_id in _PAPER:
             raise RefusalError(self._text(_PAPER[proto_id]))
+        if proto_id in CACHED and not c2s.refreshCache:
+            self._time_out(proto_id)
+        else:
+            self._take(proto_id, c2s.header.accID)
+
+    def _time_out(self, proto_id: int) -> None:
         if self._faults.strikes(Fault.SERVER_TIMEOUT, proto_id):
             raise RefusalError(self._text("timeout"))
-        if proto_id in CACHED and not c2s.refreshCache:
-            return
+
+    def _take(self, proto_id: int, account: int = 0) -> None:
+        """Count one request against its limit; without an account, against that of the login."""
+        self._time_out(proto_id)
         struck = self._faults.strikes(Fault.RATE_LIMIT_ONCE, proto_id)
-        allowed = struck or self._limits.take(proto_id, c2s.header.accID)
+        allowed = struck or self._limits.take(proto_id, account)
         if not allowed:
-            self.violations.append((proto_id, c2s.header.accID))
+            self.violations.append((proto_id, account))
         if struck or not allowed:
             name = action(proto_id, self._settings.language)
             raise RefusalError(self._text("rate", action=name, limit=self._limits.limits[proto_id]))

@@ -14,6 +14,7 @@ from apex_pipeline.brokers.futu.simulator_wire import (
     FILLS,
     FUNDS,
     HISTORY_FILLS,
+    HISTORY_KL,
     HISTORY_ORDERS,
     INIT_CONNECT,
     ORDERS,
@@ -58,12 +59,14 @@ class Fault(StrEnum):
     LOGIN_LOST = "login_lost"
 
 
-DATA_PROTOCOLS = frozenset({FUNDS, POSITIONS, ORDERS, FILLS, HISTORY_ORDERS, HISTORY_FILLS, FEES, CASH_FLOW})
+DATA_PROTOCOLS = frozenset(
+    {FUNDS, POSITIONS, ORDERS, FILLS, HISTORY_ORDERS, HISTORY_FILLS, FEES, CASH_FLOW, HISTORY_KL}
+)
 _STATUS_FIELDS = {ORDERS: "orderStatus", HISTORY_ORDERS: "orderStatus", FILLS: "status", HISTORY_FILLS: "status"}
 _EVERY, _UNKNOWN_NUMBER = 10, 99
 UNKNOWN_FIELD_NUMBER = 4000
 _UNKNOWN_FIELD = b"\x80\xfa\x01\x07"  # field 4000 with the number 7
-_TIMESTAMPS = ("createTimestamp", "updateTimestamp")
+_TIMESTAMPS = ("createTimestamp", "updateTimestamp", "timestamp")
 _ONCE = {Fault.RATE_LIMIT_ONCE, Fault.EMPTY_LIST_ONCE}
 _OF_CONNECTIONS = {Fault.REFUSE_INIT, Fault.MUTE}
 

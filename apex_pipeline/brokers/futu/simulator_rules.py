@@ -15,6 +15,7 @@ from apex_pipeline.brokers.futu.simulator_wire import (
     FILLS,
     FUNDS,
     HISTORY_FILLS,
+    HISTORY_KL,
     HISTORY_ORDERS,
     ORDERS,
     POSITIONS,
@@ -34,9 +35,11 @@ LIMITS = {
     FILLS: 10,
     POSITIONS: 10,
     FUNDS: 10,
+    HISTORY_KL: 60,
 }
-"""Requests per window, account and protocol. The last four count only when they ask to refresh the cache; for the
-cash flow no limit is documented."""
+"""Requests per window, account and protocol. Today's orders and deals, positions and funds count only when they ask to
+refresh the cache, K-lines only by their first pages and for the whole login; for the cash flow no limit is
+documented."""
 CACHED = {ORDERS, FILLS, POSITIONS, FUNDS}
 
 _ACTIONS = {
@@ -48,6 +51,7 @@ _ACTIONS = {
     FILLS: ("Get Deal List", "获取成交列表"),
     POSITIONS: ("Get Positions", "获取持仓列表"),
     FUNDS: ("Get Account Funds", "获取账户资金"),
+    HISTORY_KL: ("Get Historical Candlesticks", "获取历史K线"),
 }
 _TEXTS = {
     "rate": (
@@ -73,6 +77,14 @@ _TEXTS = {
     "cipher": ("Only AES-CBC is supported", "仅支持 AES-CBC 加密"),
     "login_lost": ("The account is not logged in, please log in again", "账号未登录，请重新登录"),
     "timeout": ("NN_ProtoRet_TimeOut", "NN_ProtoRet_TimeOut"),
+    "unknown_stock": ("Unknown stock. {code}", "未知股票 {code}"),
+    "no_quotes_US": ("No right to get the quote for {code}", "无权限获取{code}的行情，请检查美国市场股票行情权限"),
+    "no_quotes_HK": ("No right to get the quote for {code}", "无权限获取{code}的行情，请检查香港市场股票行情权限"),
+    "kl_type": ("This candlestick type is not supported", "不支持该K线类型"),
+    "kl_quota": (
+        "Insufficient historical candlestick quota, request failed. All of it will be released after 30 days.",
+        "历史K线额度不足，请求失败。额度会滚动释放，直至30天后全部释放。",
+    ),
     "body": ("The packet cannot be read", "包内容非法"),
 }
 

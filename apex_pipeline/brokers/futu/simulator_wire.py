@@ -38,6 +38,8 @@ HISTORY_ORDERS = 2221
 HISTORY_FILLS = 2222
 FEES = 2225
 CASH_FLOW = 2226
+HISTORY_KL = 3103
+KL_QUOTA = 3104
 
 MODULES = {
     INIT_CONNECT: "InitConnect_pb2",
@@ -53,6 +55,8 @@ MODULES = {
     HISTORY_FILLS: "Trd_GetHistoryOrderFillList_pb2",
     FEES: "Trd_GetOrderFee_pb2",
     CASH_FLOW: "Trd_FlowSummary_pb2",
+    HISTORY_KL: "Qot_RequestHistoryKL_pb2",
+    KL_QUOTA: "Qot_RequestHistoryKLQuota_pb2",
 }
 """Protocol ids that this gateway speaks, and the generated module of each."""
 

@@ -26,6 +26,8 @@ PROTOCOL_IDS = {
     "Trd_GetHistoryOrderFillList": 2222,
     "Trd_GetOrderFee": 2225,
     "Trd_FlowSummary": 2226,
+    "Qot_RequestHistoryKL": 3103,
+    "Qot_RequestHistoryKLQuota": 3104,
 }
 ROW_FIELDS = {
     "Trd_GetAccList": "accList",
@@ -37,6 +39,8 @@ ROW_FIELDS = {
     "Trd_GetHistoryOrderFillList": "orderFillList",
     "Trd_GetOrderFee": "orderFeeList",
     "Trd_FlowSummary": "flowSummaryInfoList",
+    "Qot_RequestHistoryKL": "klList",
+    "Qot_RequestHistoryKLQuota": "detailList",
 }
 """Where the rows stand in `s2c`; the funds are one message, which makes one row."""
 

@@ -16,10 +16,10 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from apex_pipeline.brokers.futu import decoding, wire
+from apex_pipeline.brokers.futu.put_off import PutOff
 from apex_pipeline.brokers.futu.wire import Failure, Frame
 
 JSON_FORMAT = 1
@@ -40,6 +40,8 @@ _SDK_INTERNALS = {
     "futu.common.sys_config": ("SysConfig",),
     "futu.common.ft_logger": ("logger",),
 }
+_TRADES, _QUOTES = "Trd", "Qot"
+"""How the names of interfaces begin, by the server that OpenD asks."""
 _FOR_TABLES = "pandas"
 """What the SDK imports for tables that nobody asks for here: most of its start."""
 _QUERY, _CONNECT, _GREET = "_get_sync_query_processor", "_init_connect_sync", "_send_init_connect_sync"
@@ -54,17 +56,6 @@ class RequestError(Exception):
         self.failure = failure
 
 
-class _PutOff(ModuleType):
-    """A module that is imported when something of it is first wanted; importlib's LazyLoader does so at once."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # the import system looks at the module, nobody at what is in it
-            raise AttributeError(name)
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
-        return getattr(importlib.import_module(self.__name__), name)
-
-
 class Sdk:
     """The imported SDK and its one connection."""
 
@@ -73,7 +64,7 @@ class Sdk:
         folder = Path(home) / ".com.futunn.FutuOpenD" / "Log"
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["HOME"] = home
-        sys.modules.setdefault(_FOR_TABLES, _PutOff(_FOR_TABLES))
+        sys.modules.setdefault(_FOR_TABLES, PutOff(_FOR_TABLES))
         self.version = str(importlib.import_module("futu").__version__)
         # importing the SDK installs a handler that ends the process with exit code 0
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -87,7 +78,7 @@ class Sdk:
         self._decode_frame: Any = self._modules["futu.common.utils"].binary2pb
         setattr(self._modules["futu.common.utils"], "binary2pb", self._keep_answer)  # noqa: B010 - untyped module
         self._context: Any = None
-        self._login_lost: str | None = None
+        self._login_lost: dict[str, str] = {}
 
     def connect(self, address: str, port: int, rsa_key_file: str | None) -> None:
         """Make the one connection; raises RequestError with OpenD's text when it refuses."""
@@ -116,9 +107,9 @@ class Sdk:
             return 0, "", answer
 
         code, text, answer = getattr(self._context, _QUERY)(pack, unpack)()
-        if self._login_lost is not None:
+        if (lost := self._login_lost.get(interface[: len(_TRADES)])) is not None:
             # what OpenD still answers without its login may be a memory, and an empty one
-            raise RequestError(Failure.LOGIN, self._login_lost)
+            raise RequestError(Failure.LOGIN, lost)
         if code != 0 or not isinstance(answer, Answer):
             raise _failure_of(str(text), from_server=False)
         return _reply(answer, messages.Response(), interface)
@@ -133,11 +124,16 @@ class Sdk:
         return message
 
     def _heed(self, notice: Any) -> None:
-        """Remember what a push of OpenD says about its login."""
+        """Remember what a push of OpenD says about its login, to each of its two servers."""
         if notice.type == _GATEWAY_EVENT and notice.event.eventType in _LOGIN_EVENTS:
-            self._login_lost = notice.event.desc or f"event {notice.event.eventType}"
+            text = notice.event.desc or f"event {notice.event.eventType}"
+            self._login_lost = {_TRADES: text, _QUOTES: text}
         elif notice.type == _CONNECTION_STATUS:
-            self._login_lost = None if notice.connectStatus.trdLogined else "the trading server is not connected"
+            status = notice.connectStatus
+            servers = ((_TRADES, status.trdLogined, "trading"), (_QUOTES, status.qotLogined, "quote"))
+            self._login_lost = {
+                kind: f"the {name} server is not connected" for kind, logged_in, name in servers if not logged_in
+            }
 
     def _use_key(self, rsa_key_file: str) -> None:
         self._config.enable_proto_encrypt(is_encrypt=True)
@@ -229,10 +225,10 @@ def _reply(answer: Answer, response: Any, interface: str) -> tuple[dict[str, Any
     if not response.HasField("s2c"):
         raise RequestError(Failure.TRANSPORT, "an answer without content")
     header: dict[str, Any] = {"ok": True, "json": in_json, "body": len(answer.body)}
+    field = wire.ROW_FIELDS[interface]
     header["unknown"] = decoding.unknown_beside_rows(response, source)
-    if interface != "Trd_GetAccList":
-        header["account"] = str(response.s2c.header.accID)
-    rows = wire.dump_rows(decoding.rows_of(response, wire.ROW_FIELDS[interface], source))
+    header["beside"] = decoding.beside_rows(response, field)
+    rows = wire.dump_rows(decoding.rows_of(response, field, source))
     return header, answer.body + rows
 
 
