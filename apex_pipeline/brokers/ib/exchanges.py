@@ -4,7 +4,10 @@ IB writes the same contract with a listing exchange, an execution venue, or neit
 must not depend on where a fill happened, so listing and currency are asked before the venue.
 """
 
+from zoneinfo import ZoneInfo
+
 from apex_pipeline.brokers.ib.attributes import Attributes
+from apex_pipeline.domain.calendars import CALENDARS, ZONES
 
 _EXCHANGES = {
     "US": "NYSE NASDAQ AMEX ARCA BATS BYX BEX EDGX EDGEA ISLAND IEX PINK PINKC OTCBB OTCLNKECN OTCQX OTCQB CBOE CBOE2 "
@@ -44,6 +47,27 @@ _CURRENCIES = {
     "USD": "US", "HKD": "HK", "CAD": "CA", "GBP": "UK", "CHF": "CH", "JPY": "JP", "AUD": "AU", "SEK": "SE", "NOK": "NO",
     "DKK": "DK", "SGD": "SG", "KRW": "KR", "TWD": "TW", "INR": "IN", "MXN": "MX", "ILS": "IL", "PLN": "PL",
 }  # fmt: skip
+
+_OWN_ZONES = {
+    "CME": "America/Chicago", "GLOBEX": "America/Chicago", "CBOT": "America/Chicago", "ECBOT": "America/Chicago",
+    "CFE": "America/Chicago", "NYMEX": "America/New_York", "COMEX": "America/New_York", "EUREX": "Europe/Berlin",
+    "HKFE": "Asia/Hong_Kong", "FX": "America/New_York", "IDEALPRO": "America/New_York", "CRYPTO": "UTC",
+    "IN": "Asia/Kolkata", "MX": "America/Mexico_City", "IL": "Asia/Jerusalem",
+}  # fmt: skip
+"""Places without a calendar of their own, or whose hours are not those of the stocks of their market."""
+
+
+def calendar_of(exchange: str) -> str | None:
+    """The calendar (ISO 10383 code) of a market or an exchange; None where its hours are not known."""
+    market = exchange if exchange in CALENDARS else _MARKETS.get(exchange, "")
+    return None if exchange in _OWN_ZONES else CALENDARS.get(market)
+
+
+def zone_of(exchange: str) -> ZoneInfo | None:
+    """The zone of a market or an exchange; None where it is not known."""
+    calendar = calendar_of(exchange)
+    name = _OWN_ZONES.get(exchange) or (ZONES[calendar] if calendar else None)
+    return ZoneInfo(name) if name else None
 
 
 def market_of(row: Attributes, *, by_venue: bool) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import MappingProxyType
 
-from apex_pipeline.brokers.contract import Acquire, Session
+from apex_pipeline.brokers.contract import Acquire, BarSession, Session
 from apex_pipeline.brokers.ib import plan as planning
 from apex_pipeline.brokers.ib.coverage import DATA_TYPE
 from apex_pipeline.brokers.ib.delivery import FlexDelivery
@@ -17,9 +17,12 @@ from apex_pipeline.brokers.ib.normalize import normalize
 from apex_pipeline.brokers.ib.settings import IbSettings, check_credentials, check_endpoint
 from apex_pipeline.brokers.ib.times import NEW_YORK
 from apex_pipeline.brokers.ib.transport import silent_loggers
+from apex_pipeline.brokers.ib.tws_bar_windows import may_have
+from apex_pipeline.brokers.ib.tws_bars import bar_session, utc_now
 from apex_pipeline.brokers.ib.tws_client import TwsClient, TwsEndpoint
 from apex_pipeline.brokers.ib.tws_records import DATA_TYPE as TWS_DATA_TYPE
 from apex_pipeline.brokers.ib.tws_records import deliver as deliver_tws
+from apex_pipeline.domain.market import BarAsk
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import (
     ALL_MARKETS,
@@ -70,11 +73,13 @@ class IbBroker:
         settings: IbSettings,
         sleep: Callable[[float], None] = time.sleep,
         today: Callable[[], date] = today_in_new_york,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         check_endpoint(settings)
         self.settings: IbSettings = settings
         self._sleep: Callable[[float], None] = sleep
         self._today: Callable[[], date] = today
+        self._now: Callable[[], datetime] = now
 
     @property
     def budget(self) -> str:
@@ -98,6 +103,16 @@ class IbBroker:
                 yield IbSession(FlexSession(client), self.settings.tws)
             finally:
                 client.close()
+
+    def connect_bars(self, acquire: Acquire) -> AbstractContextManager[BarSession]:
+        """A session that tells bars; ConfigError without the TWS API, the only one that has them."""
+        if self.settings.tws is None:
+            raise ConfigError("IB_TWS_HOST is not set, and Interactive Brokers tells bars only over the TWS API")
+        return bar_session(self.settings.tws, acquire, self._sleep, now=self._now)
+
+    def offers(self, ask: BarAsk, today: date) -> bool:
+        """Whether the TWS API is configured and can have such bars; see `tws_bar_windows.may_have`."""
+        return self.settings.tws is not None and may_have(ask, today)
 
     def plan(self, ask: Ask, accounts: Sequence[Account], done: Sequence[Done]) -> list[Call]:  # noqa: ARG002
         """The fewest windows that cover `ask`, newest first, leaving out what is done; see `plan.plan`."""

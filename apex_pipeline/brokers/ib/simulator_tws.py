@@ -1,7 +1,7 @@
 """An IB Gateway on the loopback interface that tells one day of a scenario to clients of the TWS API.
 
 It answers what a client asks to learn the state of the accounts (executions, positions, summary, account values,
-open and completed orders) and ignores everything else: nothing can be ordered here.
+open and completed orders) and about bars, and ignores everything else: nothing can be ordered here.
 """
 
 import socket
@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self, final
 
 from apex_pipeline.brokers.ib import tws_messages as messages
+from apex_pipeline.brokers.ib.simulator_tws_history import HistoryDesk
 from apex_pipeline.brokers.ib.simulator_tws_rows import NEW_YORK, DayRows, combination_of, revision_of
 from apex_pipeline.brokers.ib.simulator_tws_wire import NO_REQUEST, NotTheApi, Wire
 from apex_pipeline.brokers.ib.tws_messages import Row
@@ -41,7 +42,8 @@ class GatewaySimulator:
     execution comes as the leg of a combination too, whose parent is told), `no_time_zone`, `utc_time`, `wrong_zone`
     (a zone that no program knows), `drop_connection` (in the middle of the executions), `slow` (0.3 s before each
     answer), `cut_off` (1100: no connection to IB), `other_account` (an execution of an account it does not manage),
-    `malformed_execution` (fields are missing), `no_greeting_zone`, `no_commission_value` (unset).
+    `malformed_execution` (fields are missing), `no_greeting_zone`, `no_commission_value` (unset). Those about bars are
+    told at `HistoryDesk`.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class GatewaySimulator:
         self.late_seconds = late_seconds
         self.requests: list[list[str]] = []
         self.rows = DayRows(scenario, day or scenario.end)
+        self.history = HistoryDesk(scenario, lambda: self.faults)
         self._version = version
         self._used = frozenset(used_client_ids)
         self._server = _Server((_HOST, port), _Handler)
@@ -134,6 +137,9 @@ class GatewaySimulator:
             messages.REQUEST_UPDATES_MULTI: lambda wire, told: wire.send(messages.UPDATES_MULTI_END, "1", told[2]),
             messages.REQUEST_TIME: lambda wire, _: wire.send(messages.TIME, "1", str(int(time.time()))),
             messages.REQUEST_OPEN_ORDERS: lambda wire, _: wire.send(messages.OPEN_ORDERS_END, "1"),
+            messages.REQUEST_CONTRACT: self.history.contract,
+            messages.REQUEST_BARS: self.history.bars,
+            messages.REQUEST_HEAD: self.history.oldest,
             messages.REQUEST_COMPLETED_ORDERS: lambda wire, _: wire.send(messages.COMPLETED_ORDERS_END),
         }
         answer = answers.get(fields[0])

@@ -70,7 +70,7 @@ class DayRows:
         """What each account holds; the average cost is that of a share or of a whole contract."""
         return [
             {
-                "account": account, "contract": _contract(held.contract, held.contract.exchange),
+                "account": account, "contract": contract_words(held.contract, held.contract.exchange),
                 "position": number(held.qty), "avgCost": repr(float(held.basis / held.qty)),
             }
             for (account, _), held in self._ledger.positions.items()
@@ -119,7 +119,7 @@ def _execution(move: Move, filled: Decimal, form: str) -> Row:
     fill, order = move.source, move.order
     assert order is not None
     return {
-        "orderId": "0", "contract": _contract(fill.contract, "SEHK" if fill.contract.market == "HK" else "ISLAND"),
+        "orderId": "0", "contract": contract_words(fill.contract, "SEHK" if fill.contract.market == "HK" else "ISLAND"),
         "execId": move.exec_id, "time": time_text(fill.at, form), "acctNumber": move.account_id,
         "exchange": "SEHK" if fill.contract.market == "HK" else "ISLAND",
         "side": "BOT" if fill.side == Side.BUY else "SLD", "shares": number(fill.qty), "price": number(fill.price),
@@ -134,7 +134,8 @@ def _perm_id(order: ScenarioOrder) -> int:
     return FIRST_PERM_ID + (order.number if order.combo is None else 100_000_000 + order.combo)
 
 
-def _contract(contract: Contract, exchange: str) -> dict[str, str]:
+def contract_words(contract: Contract, exchange: str) -> dict[str, str]:
+    """A contract as the API describes it."""
     optional = contract.asset_class == AssetClass.OPTION
     return {
         "conId": str(contract.conid), "secType": "OPT" if optional else "STK",

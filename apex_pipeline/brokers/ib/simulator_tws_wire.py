@@ -6,7 +6,7 @@ frames of texts, each ended by a zero byte, in both directions.
 
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import final
 
@@ -19,6 +19,9 @@ _GREETING = b"API\0"
 _VERSIONS = re.compile(rb"v(\d+)(?:\.\.(\d+))?")
 _PRICE_REVISION_SINCE = 178
 _REJECT_JSON_SINCE = 166
+_SUGGESTED_SIZE_IN = 163
+_HOURS = ("20260310:0930-20260310:1600", "20260310:0930-20260310:1600", "", "", "0", "1", "", "", "26", "", "COMMON")
+"""The last fields of message 10: hours, no identifiers, group, no underlying, rules, no expiration, kind of stock."""
 
 
 class NotTheApi(Exception):
@@ -79,6 +82,20 @@ class Wire:
     def summary(self, request: str, row: Row) -> None:
         """One value of an account."""
         self.send(messages.SUMMARY, "1", request, *(row[name] for name in messages.SUMMARY_FIELDS))
+
+    def details(self, request: str, row: Row) -> None:
+        """What a conid names: message 10, then the end of the answer."""
+        newer = self.version >= messages.UNVERSIONED_DETAILS
+        names = [name for name in messages.DETAIL_FIELDS if not newer or name != "mdSizeMultiplier"]
+        sizes = ("1", "1", "100") if newer else ("1",) if self.version == _SUGGESTED_SIZE_IN else ()
+        head = (request,) if newer else ("8", request)
+        self.send(messages.CONTRACT, *head, *(row.get(name, "") for name in names), *_HOURS, *sizes)
+        self.send(messages.CONTRACTS_END, "1", request)
+
+    def bars(self, request: str, start: str, end: str, rows: Sequence[Row]) -> None:
+        """The bars of one request."""
+        fields = (row[name] for row in rows for name in messages.BAR_FIELDS)
+        self.send(messages.BARS, request, start, end, str(len(rows)), *fields)
 
     def _frame(self) -> bytes:
         size = int.from_bytes(self._exactly(4))

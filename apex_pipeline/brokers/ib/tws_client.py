@@ -5,28 +5,21 @@ The TWS API is not encrypted and has no password: the gateway belongs on this ma
 ib_async runs in an event loop and a thread of its own, so a caller's loop is never disturbed.
 """
 
-import asyncio
-import os
 import time
-from collections.abc import Callable, Coroutine
-from concurrent.futures import TimeoutError as NoResult
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from threading import Thread
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from apex_pipeline.brokers.ib import tws_messages as messages
+from apex_pipeline.brokers.ib.tws_login import is_notice, log_in, new_gateway
+from apex_pipeline.brokers.ib.tws_loop import PrivateLoop
 from apex_pipeline.brokers.ib.tws_messages import Row, contract_of
-from apex_pipeline.errors import BrokerRefused, BrokerUnavailable, ConfigError
+from apex_pipeline.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
-    from apex_pipeline.brokers.ib.tws_gateway import Complaint, Gateway
+    from apex_pipeline.brokers.ib.tws_gateway import Gateway
 
-CLIENT_ID_IN_USE = 326
 COMBINATION = "BAG"
-_NEVER_OPEN = "there was no connection"
-_NOTICES = range(2100, 2200)
-"""Codes that tell the state of market data, not of an account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,42 +82,16 @@ class TwsClient:
         BrokerUnavailable, BrokerRefused (the client id is in use) or ConfigError (ib_async is missing), in one
         line and within the total deadline.
         """
+        loop = PrivateLoop()
         try:
-            return _in_private_loop(_Conversation(self.endpoint, self.patience).run, self.patience.total + 1)
-        except NoResult:
+            return loop.run(_Conversation(self.endpoint, self.patience).run, self.patience.total + 1)
+        except TimeoutError:
             raise BrokerUnavailable(
                 f"the gateway at {self.endpoint} could not be asked within {self.patience.total:g} s: "
                 "check IB_TWS_HOST, and that the gateway is up"
             ) from None
-
-
-def _in_private_loop(run: Callable[[], Coroutine[Any, Any, TwsAnswers]], seconds: float) -> TwsAnswers:
-    """The result of a coroutine in a loop and thread of its own; TimeoutError after `seconds`."""
-    loop = asyncio.new_event_loop()
-    thread = Thread(target=_serve, args=(loop,), name="tws", daemon=True)
-    thread.start()
-    outcome = asyncio.run_coroutine_threadsafe(run(), loop)
-    try:
-        return outcome.result(seconds)
-    finally:
-        outcome.cancel()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(1)
-
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    try:
-        loop.run_forever()
-        loop.run_until_complete(_end(asyncio.all_tasks(loop)))
-    finally:
-        loop.close()
-
-
-async def _end(left: set[asyncio.Task[Any]]) -> None:
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
-    await asyncio.sleep(0)  # a closed socket is let go in the next round of the loop
+        finally:
+            loop.stop()
 
 
 @dataclass(slots=True)
@@ -139,55 +106,12 @@ class _Conversation:
     async def run(self) -> TwsAnswers:
         """Everything the gateway told."""
         self.deadline = time.monotonic() + self.patience.total
+        gateway = new_gateway()
         try:
-            from apex_pipeline.brokers.ib.tws_gateway import Gateway
-        except ImportError as error:
-            raise ConfigError(
-                f"IB_TWS_HOST is set, but the package {error.name} is missing: run `make setup`, or unset IB_TWS_HOST"
-            ) from error
-        gateway = Gateway()
-        try:
-            await self._log_in(gateway)
+            await log_in(gateway, self.endpoint, self._within(self.patience.login), self.patience.login)
             return await self._ask(gateway)
         finally:
             gateway.leave()
-
-    async def _log_in(self, gateway: "Gateway") -> None:
-        heard, end = gateway.heard, self._within(self.patience.login)
-        place, most = self.endpoint, self.patience.total
-        login = asyncio.ensure_future(gateway.connectAsync(place.host, place.port, place.client_id, most))
-        login.add_done_callback(lambda _: heard.changed.set())
-        await heard.until(lambda: login.done() or _in_use(heard.complaints), end)
-        closed = heard.closed if heard.closed is not None or gateway.conn.isConnected() else _NEVER_OPEN
-        login.cancel()
-        (failure,) = await asyncio.gather(login, return_exceptions=True)
-        if _in_use(heard.complaints):
-            raise BrokerRefused(
-                f"client id {place.client_id} is in use at the gateway {place}: set IB_TWS_CLIENT_ID to another "
-                "number, or end the program that uses it"
-            )
-        if failure is not None:
-            self._no_login(gateway, failure, closed)
-
-    def _no_login(self, gateway: "Gateway", failure: BaseException, closed: str | None) -> NoReturn:
-        heard, place = gateway.heard, self.endpoint
-        if closed is _NEVER_OPEN:
-            reason = _reason(failure) or f"no answer within {self.patience.login:g} s"
-            raise BrokerUnavailable(
-                f"nobody listens for the TWS API at {place} ({reason}): start IB Gateway or TWS with its API enabled, "
-                "and check IB_TWS_HOST and IB_TWS_PORT"
-            ) from None
-        if closed is not None:
-            words = _words(heard.complaints) or closed
-            raise BrokerUnavailable(
-                f"the gateway at {place} ended the connection before the login ({words}): allow this machine under "
-                'its API settings, "Trusted IPs", and check IB_TWS_CLIENT_ID'
-            ) from None
-        state = "told no accounts" if heard.greeting else "did not answer as a gateway does"
-        raise BrokerUnavailable(
-            f"{place} accepted the connection and {state} within {self.patience.login:g} s{_told(heard.complaints)}: "
-            "log in to IB Gateway or TWS, close its dialogs, and check IB_TWS_PORT"
-        ) from None
 
     async def _ask(self, gateway: "Gateway") -> TwsAnswers:
         heard = gateway.heard
@@ -213,7 +137,7 @@ class _Conversation:
             positions=tuple(heard.positions.values()) if positions_told else None,
             summary=tuple(heard.summary.values()) if summary_told else None,
             unreadable=tuple(heard.unreadable),
-            complaints=tuple(f"{item.code}: {item.text}" for item in heard.complaints if not _is_notice(item)),
+            complaints=tuple(f"{item.code}: {item.text}" for item in heard.complaints if not is_notice(item)),
             asked_at=self.asked_at,
         )
 
@@ -271,32 +195,7 @@ class _Conversation:
         return min(self.deadline, time.monotonic() + seconds)
 
 
-def _reason(failure: BaseException) -> str:
-    """Why a connection failed, in the words of the system; asyncio's own repeat the address."""
-    if not isinstance(failure, OSError) or failure.errno is None:
-        return ""
-    return os.strerror(failure.errno) if failure.errno > 0 else failure.strerror or ""
-
-
 def _over(gateway: "Gateway", message: str, number: int) -> bool:
     """Whether an answer ended, or was refused."""
     heard = gateway.heard
     return (message, number) in heard.ended or (number >= 0 and heard.complaint_about(number) is not None)
-
-
-def _in_use(complaints: "list[Complaint]") -> bool:
-    return any(item.code == CLIENT_ID_IN_USE for item in complaints)
-
-
-def _words(complaints: "list[Complaint]") -> str:
-    """What the gateway complained about last; notices about its data farms are none."""
-    return next((f"{item.code}: {item.text[:200]}" for item in reversed(complaints) if not _is_notice(item)), "")
-
-
-def _is_notice(complaint: "Complaint") -> bool:
-    return complaint.code in _NOTICES
-
-
-def _told(complaints: "list[Complaint]") -> str:
-    words = _words(complaints)
-    return f" ({words})" if words else ""

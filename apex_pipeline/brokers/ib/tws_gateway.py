@@ -7,22 +7,30 @@ place an order.
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ib_async.client import Client
+from ib_async.contract import Contract
 from ib_async.objects import ExecutionFilter
 
 from apex_pipeline.brokers.ib import tws_messages as messages
+from apex_pipeline.brokers.ib.tws_contract import number
 from apex_pipeline.brokers.ib.tws_messages import Row
+
+if TYPE_CHECKING:
+    from apex_pipeline.brokers.ib.tws_bar_windows import Window
 
 MOST_BYTES = 256 * 1024**2
 SUMMARY_TAGS = "AccountType,NetLiquidation,TotalCashValue,SettledCash,GrossPositionValue,$LEDGER:ALL"
 
 _LOST, _BACK = 1100, (1101, 1102)
 _ANY_REQUEST = -1
+_EPOCH_SECONDS = 2
+"""`formatDate`: instants as seconds, so that no zone has to be guessed; daily bars as dates."""
 
 _silent = logging.getLogger("apex_pipeline.tws")
 _silent.disabled = True
@@ -41,7 +49,8 @@ class Complaint:
 class Heard:
     """What the gateway told so far. Takes the place of ib_async's decoder.
 
-    A later message replaces an earlier one about the same thing. `changed` is set by each message.
+    A later message replaces an earlier one about the same thing. `replies`: messages about bars and contracts as they
+    came, by the number of their request. `changed` is set by each message.
     """
 
     serverVersion: int = 0  # noqa: N815 - set by ib_async under this name
@@ -52,6 +61,7 @@ class Heard:
     commissions: dict[str, Row] = field(default_factory=dict[str, Row])
     positions: dict[tuple[str, str], Row] = field(default_factory=dict[tuple[str, str], Row])
     summary: dict[tuple[str, str, str], Row] = field(default_factory=dict[tuple[str, str, str], Row])
+    replies: dict[int, list[list[str]]] = field(default_factory=dict[int, list[list[str]]])
     ended: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
     complaints: list[Complaint] = field(default_factory=list[Complaint])
     unreadable: list[list[str]] = field(default_factory=list[list[str]])
@@ -77,12 +87,17 @@ class Heard:
                 self.complaints.append(Complaint(int(fields[2]), int(fields[3]), " ".join(fields[4].split())))
             case messages.TIME:
                 self.time = fields[2]
-            case messages.EXECUTIONS_END | messages.SUMMARY_END:
+            case messages.EXECUTIONS_END | messages.SUMMARY_END | messages.CONTRACTS_END:
                 self.ended.add((fields[0], int(fields[2])))
             case messages.POSITIONS_END:
                 self.ended.add((fields[0], _ANY_REQUEST))
             case messages.EXECUTION | messages.COMMISSION | messages.POSITION | messages.SUMMARY:
                 self._keep(fields)
+            case messages.BARS | messages.HEAD:
+                self.replies.setdefault(int(fields[1]), []).append(fields)
+            case messages.CONTRACT:
+                request = messages.request_of_details(fields, self.serverVersion)
+                self.replies.setdefault(request, []).append(fields)
             case _:
                 pass
 
@@ -103,6 +118,12 @@ class Heard:
     def complaint_about(self, request: int) -> Complaint | None:
         """Why this request was refused, or None."""
         return next((item for item in self.complaints if item.request == request), None)
+
+    def forget(self, request: int) -> None:
+        """Let go of what was told about a request."""
+        self.replies.pop(request, None)
+        self.complaints[:] = [item for item in self.complaints if item.request != request]
+        self.ended.discard((messages.CONTRACTS_END, request))
 
     @property
     def is_cut_off(self) -> bool:
@@ -158,7 +179,7 @@ class Gateway(Client):
     def _onSocketHasData(self, data: bytes) -> None:  # noqa: N802 - overrides ib_async's name
         self._received += len(data)
         if self._received > MOST_BYTES:
-            self._give_up("sends more than the executions of a day can be")
+            self._give_up("sends more than an answer can be")
             return
         if not self.serverVersion():
             self._notice_greeting(data)
@@ -196,7 +217,57 @@ class Gateway(Client):
         self.reqAccountSummary(request, "All", SUMMARY_TAGS)
         return request
 
+    def ask_contract(self, conid: str, *, expired: bool) -> int:
+        """Ask what a conid names, also among expired futures; returns the number of the request."""
+        request = self.getReqId()
+        self.reqContractDetails(request, Contract(conId=int(conid), includeExpired=expired))
+        return request
+
+    def ask_bars(self, contract: Row, window: "Window", what: str) -> int:
+        """Ask for the bars of regular hours in a window; returns the number of the request."""
+        request, self._received = self.getReqId(), 0
+        end, duration, size = window.end_text, window.duration, window.bar_size
+        self.reqHistoricalData(
+            request,
+            _contract(contract),
+            end,
+            duration,
+            size,
+            what,
+            1,
+            _EPOCH_SECONDS,
+            keepUpToDate=False,
+            chartOptions=[],
+        )
+        return request
+
+    def ask_head(self, contract: Row, what: str) -> int:
+        """Ask when the oldest bar of regular hours begins; returns the number of the request."""
+        request = self.getReqId()
+        self.reqHeadTimeStamp(request, _contract(contract), what, 1, _EPOCH_SECONDS)
+        return request
+
     def leave(self) -> None:
         """Close the connection; nothing if it is closed already."""
         if self.conn.isConnected():
             self.disconnect()
+
+
+def _contract(row: Row) -> Contract:
+    """The contract as it was told, so that nothing of it contradicts the conid."""
+    strike, right = number(row.get("strike")), row.get("right", "")
+    return Contract(
+        conId=int(row["conId"]),
+        symbol=row.get("symbol", ""),
+        secType=row["secType"],
+        lastTradeDateOrContractMonth=re.split(r"[ -]", row.get("lastTradeDateOrContractMonth", ""))[0],
+        strike=float(strike) if strike else 0.0,
+        right=right if right in ("C", "P", "CALL", "PUT") else "",
+        multiplier=row.get("multiplier", ""),
+        exchange=row["exchange"],
+        primaryExchange=row.get("primaryExchange", ""),
+        currency=row.get("currency", ""),
+        localSymbol=row.get("localSymbol", ""),
+        tradingClass=row.get("tradingClass", ""),
+        includeExpired=row.get("includeExpired", False),
+    )

@@ -10,11 +10,13 @@ from typing import Any
 REQUEST_ACCOUNT_UPDATES, REQUEST_OPEN_ORDERS, REQUEST_EXECUTIONS = "6", "5", "7"
 REQUEST_TIME, REQUEST_POSITIONS, REQUEST_SUMMARY, START_API = "49", "61", "62", "71"
 REQUEST_UPDATES_MULTI, REQUEST_COMPLETED_ORDERS = "76", "99"
+REQUEST_CONTRACT, REQUEST_BARS, CANCEL_BARS, REQUEST_HEAD, CANCEL_HEAD = "9", "20", "25", "87", "90"
 
 ERROR, NEXT_VALID_ID, EXECUTION, MANAGED_ACCOUNTS = "4", "9", "11", "15"
 TIME, OPEN_ORDERS_END, ACCOUNT_DOWNLOAD_END, EXECUTIONS_END = "49", "53", "54", "55"
 COMMISSION, POSITION, POSITIONS_END, SUMMARY, SUMMARY_END = "59", "61", "62", "63", "64"
 UPDATES_MULTI_END, COMPLETED_ORDERS_END = "74", "102"
+CONTRACT, BARS, CONTRACTS_END, HEAD = "10", "17", "52", "88"
 
 CONTRACT_FIELDS = (
     "conId", "symbol", "secType", "lastTradeDateOrContractMonth", "strike", "right", "multiplier", "exchange",
@@ -26,6 +28,17 @@ EXECUTION_FIELDS = (
 )  # fmt: skip
 COMMISSION_FIELDS = ("execId", "commission", "currency", "realizedPNL", "yield", "yieldRedemptionDate")
 SUMMARY_FIELDS = ("account", "tag", "value", "currency")
+
+DETAIL_FIELDS = (
+    "symbol", "secType", "lastTradeDateOrContractMonth", "strike", "right", "exchange", "currency", "localSymbol",
+    "marketName", "tradingClass", "conId", "minTick", "mdSizeMultiplier", "multiplier", "orderTypes", "validExchanges",
+    "priceMagnifier", "underConId", "longName", "primaryExchange", "contractMonth", "industry", "category",
+    "subcategory", "timeZoneId",
+)  # fmt: skip
+BAR_FIELDS = ("date", "open", "high", "low", "close", "volume", "average", "barCount")
+
+UNVERSIONED_DETAILS = 164
+"""Since this server version a message 10 has neither a version of its own nor `mdSizeMultiplier`."""
 
 _LEAST_OF_EXECUTION = EXECUTION_FIELDS.index("avgPrice") + 1
 
@@ -65,6 +78,27 @@ def summary(fields: Sequence[str]) -> Row | None:
     """One value of an account, message 63; None if fields are missing."""
     own = fields[3:]
     return dict(zip(SUMMARY_FIELDS, own, strict=False)) if len(own) >= len(SUMMARY_FIELDS) else None
+
+
+def request_of_details(fields: Sequence[str], server_version: int) -> int:
+    """Which request a message 10 answers; ValueError, IndexError if that cannot be read."""
+    return int(fields[1 if server_version >= UNVERSIONED_DETAILS else 2])
+
+
+def details(fields: Sequence[str], server_version: int) -> Row | None:
+    """The contract of a message 10; None if fields are missing."""
+    newer = server_version >= UNVERSIONED_DETAILS
+    names = [name for name in DETAIL_FIELDS if not newer or name != "mdSizeMultiplier"]
+    own = fields[2:] if newer else fields[3:]
+    return dict(zip(names, own, strict=False)) if len(own) >= len(names) else None
+
+
+def bars(fields: Sequence[str]) -> list[Row] | None:
+    """The bars of a message 17, in the order sent; None if fields are missing."""
+    own, size = fields[5:], len(BAR_FIELDS)
+    if len(fields) < 5 or not fields[4].isdigit() or len(own) != int(fields[4]) * size:
+        return None
+    return [dict(zip(BAR_FIELDS, own[at : at + size], strict=True)) for at in range(0, len(own), size)]
 
 
 def contract_of(row: Mapping[str, Any]) -> Mapping[str, str]:
