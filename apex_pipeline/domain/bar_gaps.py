@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 from functools import cached_property
 from typing import final
+from zoneinfo import ZoneInfo
 
 from apex_pipeline.domain.bar_hours import (
     Closure,
@@ -37,8 +37,8 @@ Grid = list[Stretch]
 class FoundGap:
     """A stretch without bars within a session, from `from_at` up to and without `to_at`, in UTC.
 
-    `bars`: how many are missing. `source`: who gave the reason; None where nobody did: the exchange was open, and VENDOR
-    only says that no bar came. Of closed stretches it is the calendar, and no bar is missing.
+    `bars`: how many are missing. `source`: who gave the reason; None where nobody did: the exchange was open, and
+    VENDOR only says that no bar came. Of closed stretches it is the calendar, and no bar is missing.
     """
 
     symbol: str
@@ -91,6 +91,11 @@ class Series:
     def _seen(self) -> frozenset[Tick]:
         return frozenset(self.opened)
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether it is traded around the clock."""
+        return self.hours.calendar == AROUND_THE_CLOCK
+
     def span(self, sessions: Sequence[Session], start: Tick | None, end: Tick | None, now: Tick) -> Span:
         """From the first to the last bar, unless told.
 
@@ -109,7 +114,7 @@ class Series:
 
     def missing(self, sessions: Sequence[Session], span: Span) -> list[MissingBar]:
         """The bars that are not there, in order."""
-        if self.hours.calendar == AROUND_THE_CLOCK:
+        if self.is_endless:
             return self._around_the_clock(span)
         if self.hours.is_daily:
             return list(self._days(sessions, span))
@@ -120,9 +125,12 @@ class Series:
         return [MissingBar(*bar, bar) for ways in counted for bar in self._lost(ways, common) if span.holds(bar)]
 
     def is_told(self, session: Session) -> bool:
-        """Whether there is any bar of a session."""
-        begin, end = session.parts[0][0], session.parts[-1][1]
-        return bool(self._between(begin, end))
+        """Whether there is any bar of the day of a session."""
+        return session.on_date in self._days_told
+
+    @cached_property
+    def _days_told(self) -> frozenset[date]:
+        return frozenset(date_of_bar(at, self.hours) for at in self.opened)
 
     def _around_the_clock(self, span: Span) -> list[MissingBar]:
         step = self.hours.step or 1
@@ -254,11 +262,10 @@ def closed_gaps(
 ) -> list[FoundGap]:
     """Closed stretches with their reason, HOLIDAY or HALF_DAY; `notes`: what people said of a day."""
     return [
-        FoundGap(symbol, timeframe, instant(begin), instant(end),
-                 GapReason.HOLIDAY if one.is_whole_day else GapReason.HALF_DAY, notes.get(one.on_date), calendar, None, 0)
+        FoundGap(symbol, timeframe, instant(begin), instant(end), one.reason, notes.get(one.on_date), calendar, None, 0)
         for one in closed
         for begin, end in one.parts
-    ]  # fmt: skip
+    ]
 
 
 def _found(symbol: str, timeframe: str, stretch: Stretch, why: BarGap | None, bars: int) -> FoundGap:

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from apex_pipeline.domain.ledger import MarketDay
+from apex_pipeline.domain.market import GapReason
 
 Tick = int
 """Microseconds since 1970-01-01 UTC."""
@@ -52,7 +53,7 @@ class Closure:
     """Hours in which an exchange usually trades and did not: a holiday, or the rest of a short session."""
 
     on_date: date
-    is_whole_day: bool
+    reason: GapReason
     parts: tuple[Stretch, ...]
 
 
@@ -96,7 +97,7 @@ def closures(days: Sequence[MarketDay], hours: SeriesHours) -> Iterator[Closure]
         opens_at, closes_at = (datetime.combine(day.on_date, clock, hours.zone) for clock in usual)
         if not day.is_session:
             if day.on_date.weekday() < _SATURDAY:
-                yield Closure(day.on_date, True, _parts(day.on_date, opens_at, closes_at, hours))
+                yield Closure(day.on_date, GapReason.HOLIDAY, _parts(day.on_date, opens_at, closes_at, hours))
             continue
         if day.opens_at is None or day.closes_at is None:
             continue
@@ -105,7 +106,7 @@ def closures(days: Sequence[MarketDay], hours: SeriesHours) -> Iterator[Closure]
             *_parts(day.on_date, max(day.closes_at, opens_at), closes_at, hours),
         )
         if lost:
-            yield Closure(day.on_date, False, lost)
+            yield Closure(day.on_date, GapReason.HALF_DAY, lost)
 
 
 def _usual(days: Sequence[MarketDay], zone: ZoneInfo) -> tuple[time, time] | None:
@@ -126,4 +127,3 @@ def _parts(day: date, opens_at: datetime | None, closes_at: datetime | None, hou
     stops, goes_on = (tick(datetime.combine(day, clock, hours.zone)) for clock in hours.pause)
     both = (begin, min(end, stops)), (max(begin, goes_on), end)
     return tuple(part for part in both if part[0] < part[1])
-

@@ -10,7 +10,7 @@ no other can tell; what was traded last comes first, so that the quota ends wher
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -72,7 +72,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Days of one series that are wanted; `told_by`: who told it before."""
+    """Days of one series to ask for; `told_by`: who told it before; `refused_by`: who had none of these lately."""
 
     listed: Listed
     timeframe: Timeframe
@@ -97,44 +97,53 @@ class Teller:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to ask each broker, in order, and what nobody can be asked for now, with the reason."""
+    """What to ask each broker, in order, and what a quota does not allow; what no broker tells is in neither."""
 
     asks: Mapping[Broker, Sequence[BarAsk]]
-    left: Sequence[tuple[Wanted, str]]
+    left: Sequence[Wanted]
 
 
-def wanted_days(listed: Listed, wish: BarWish) -> dict[Timeframe, tuple[date, date] | Sequence[date]]:
-    """What is wanted of an instrument: by length a range of days, both included, or single days."""
-    told: dict[Timeframe, tuple[date, date] | Sequence[date]] = {}
+def wanted_days(listed: Listed, wish: BarWish) -> dict[Timeframe, list[date]]:
+    """The days that are wanted of an instrument, by length; those without a session too."""
+    told: dict[Timeframe, list[date]] = {}
     last = min(wish.last, listed.expiry or wish.last)
     if listed.symbol in wish.symbols:
-        told.update(dict.fromkeys(wish.timeframes, (wish.first, last)))
+        told.update(dict.fromkeys(wish.timeframes, _days(wish.first, last)))
     if wish.daily and listed.is_followed and wish.since <= last:
         begun = max(wish.since, listed.fills[0]) if listed.fills else wish.since
-        told.setdefault(Timeframe.DAY, (min(begun, last), last))
+        told.setdefault(Timeframe.DAY, _days(begun, last))
     newest = wish.last - timedelta(days=wish.minutes_days)
     if fills := [day for day in listed.fills if newest < day <= last]:
         told.setdefault(Timeframe.MINUTE, fills)
-    return told
+    return {timeframe: days for timeframe, days in told.items() if days}
+
+
+def _days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
 def plan(wanted: Iterable[Wanted], tellers: Sequence[Teller], wish: BarWish, sessions: Sequence[date]) -> Plan:
-    """Who is asked for what. `sessions`: days on which any exchange trades; days next to each other among them are asked
-    for together."""
+    """Who is asked for what. `sessions`: days on which any exchange trades; neighbours among them are one ask."""
     asks: defaultdict[Broker, list[BarAsk]] = defaultdict(list)
-    left: list[tuple[Wanted, str]] = []
+    left: list[Wanted] = []
     budget = {teller.broker: _Budget(teller.quota) for teller in tellers}
     for one in sorted(wanted, key=_rank):
-        each = {t.broker: _asks(one, t, wish, sessions) for t in tellers if t.broker in one.listed.codes}
-        able = [t for t in tellers if each.get(t.broker) and (wish.again or t.broker not in one.refused_by)]
+        each = {teller.broker: _asks(one, teller, wish, sessions) for teller in tellers}
+        able = [teller for teller in tellers if each[teller.broker]]
         paid = [t for t in able if budget[t.broker].allows(one.listed.codes[t.broker])]
         if not paid:
-            left.append((one, "the quota of instruments is used up" if able else "no broker tells such bars"))
+            left.extend([one] if able else ())
             continue
         best = min(paid, key=lambda t: (t.broker != one.told_by, budget[t.broker].costs(one.listed.codes[t.broker])))
         budget[best.broker].spend(one.listed.codes[best.broker])
         asks[best.broker] += each[best.broker]
     return Plan(dict(asks), left)
+
+
+def askable(wanted: Iterable[Wanted], tellers: Sequence[Teller], wish: BarWish) -> set[Broker]:
+    """The brokers that may tell any of this."""
+    some = list(wanted)
+    return {teller.broker for teller in tellers if any(_asks(one, teller, wish, ()) for one in some)}
 
 
 def _rank(one: Wanted) -> tuple[int, bool, str, str]:
@@ -163,9 +172,11 @@ class _Budget:
 
 
 def _asks(one: Wanted, teller: Teller, wish: BarWish, sessions: Sequence[date]) -> list[BarAsk]:
-    """The asks of a series that its teller may have an answer to, newest days first."""
+    """The asks of a series that a teller may have an answer to, newest days first."""
     listed = one.listed
-    code = listed.codes[teller.broker]
+    code = listed.codes.get(teller.broker)
+    if code is None or (teller.broker in one.refused_by and not wish.again):
+        return []
     ranges = _ranges(one.days, sessions, is_one=one.timeframe is Timeframe.DAY)
     asks = (BarAsk(listed.symbol, code, listed.exchange, one.timeframe, first, last) for first, last in ranges)
     return [ask for ask in asks if teller.offers(ask, wish.today)]
@@ -185,10 +196,3 @@ def _ranges(days: Sequence[date], sessions: Sequence[date], *, is_one: bool) -> 
         else:
             parts.append((day, day))
     return parts[::-1]
-
-
-def unknown_days(
-    days: Iterable[date], missing: Collection[date], excused: Collection[date]
-) -> tuple[date, ...]:
-    """The days to ask for: some bar is missing and nobody said why."""
-    return tuple(day for day in days if day in missing and day not in excused)

@@ -5,7 +5,7 @@ What is not told has a default: the exchange of the symbol, regular hours, price
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
@@ -32,9 +32,7 @@ def bars_of(rows: Any) -> Iterable[Bar]:
 
 def bar_of(row: Bar | Mapping[str, Any]) -> Bar:
     """One bar; raises ValueError that names the column and what is wrong with it."""
-    told: Mapping[str, Any] = asdict(row) if isinstance(row, Bar) else row
-    if not isinstance(told, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not typed
-        raise ValueError(f"a bar is a Bar or a mapping by column name, not {type(row).__name__}")
+    told = _as_told(row)
     _refuse_others(told)
     prices = {name: _number(name, told[name]) for name in _PRICES}
     volume = told.get("volume")
@@ -49,6 +47,17 @@ def bar_of(row: Bar | Mapping[str, Any]) -> Bar:
         source=TOLD_BY_AN_ENGINE if _is_unknown(told.get("source")) else _text("source", told["source"]),
         **prices,
     )
+
+
+def _as_told(row: Any) -> Mapping[str, Any]:
+    """A row by its column names."""
+    match row:
+        case Bar():
+            return {name: getattr(row, name) for name in _COLUMNS}
+        case Mapping():
+            return row  # pyright: ignore[reportUnknownVariableType] - its names are looked at next
+        case _:
+            raise ValueError(f"a bar is a Bar or a mapping by column name, not {type(row).__name__}")
 
 
 def _refuse_others(told: Mapping[str, Any]) -> None:
@@ -66,24 +75,30 @@ def _is_unknown(value: Any) -> bool:
 
 
 def _number(name: str, value: Any) -> Decimal:
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        if isinstance(value, Decimal):
-            number = value
-        elif isinstance(value, Integral):
-            number = Decimal(int(value))
-        elif isinstance(value, Real):
-            number = Decimal(repr(float(value)))
-        elif isinstance(value, str):
-            number = Decimal(value)
-        else:
-            raise TypeError
-    except (InvalidOperation, TypeError):
-        raise ValueError(f"{name} of a bar is a number, not {value!r}") from None
-    if not number.is_finite():
+    number = _decimal(value)
+    if number is None or not number.is_finite():
         raise ValueError(f"{name} of a bar is a number, not {value!r}")
     return number
+
+
+def _decimal(value: Any) -> Decimal | None:
+    """A number as the decimal that it prints as; None for what is no number."""
+    match value:
+        case bool():
+            return None
+        case Decimal():
+            return value
+        case Integral():
+            return Decimal(int(value))
+        case Real():
+            return Decimal(repr(float(value)))
+        case str():
+            try:
+                return Decimal(value)
+            except InvalidOperation:
+                return None
+        case _:
+            return None
 
 
 def _text(name: str, value: Any) -> str:

@@ -5,13 +5,24 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
+from apex_pipeline.domain.bar_plan import MINUTES_DAYS, BarWish
+from apex_pipeline.domain.market import Timeframe
 from apex_pipeline.domain.records import ALL_MARKETS, Ask, LoadScope
+from apex_pipeline.errors import ConfigError
+from apex_pipeline.live.bars import MOST_SECONDS
 from apex_pipeline.live.history import HistoryLoaderService, normalize_all, today
 from apex_pipeline.orchestration.failures import as_dagster_failure, is_interactive
-from apex_pipeline.orchestration.metadata import column_schema, describe_groups, describe_load, report_rows
+from apex_pipeline.orchestration.metadata import (
+    column_schema,
+    describe_bars,
+    describe_groups,
+    describe_load,
+    report_rows,
+)
 from apex_pipeline.orchestration.partitions import daily, single_run, span
-from apex_pipeline.orchestration.resources import Futu, IbFlex, Progress, Storage
+from apex_pipeline.orchestration.resources import Futu, IbFlex, Market, Progress, Storage
 from apex_pipeline.orchestration.steps import RAW_TABLES, STEPS
 from apex_pipeline.pipeline import classify_strategies, match_lots, reconcile_days, tell_strategies, value_accounts
 from apex_pipeline.reports.reconciliation import reconciliation_tables
@@ -66,7 +77,7 @@ VALUED_TABLES = (
 TOLD_TABLES = ("strategies", "strategy_chains")
 RECONCILIATION_TABLES = ("recon_breaks", "reconciliation_report")
 
-WRITTEN_ELSEWHERE = {"ohlcv": "market", "trade_signals": "market", "position_snapshots": "snapshots"}
+WRITTEN_ELSEWHERE = {"trade_signals": "market", "position_snapshots": "snapshots"}
 """Tables that an engine writes, by group."""
 
 RECONCILED_TABLES = (
@@ -75,6 +86,7 @@ RECONCILED_TABLES = (
     *MATCHED_TABLES,
     *VALUED_TABLES,
     *TOLD_TABLES,
+    "ohlcv",
     *WRITTEN_ELSEWHERE,
 )
 
@@ -130,7 +142,7 @@ DESCRIPTIONS = {
     "strategy_positions": "What every open strategy holds now, by contract.",
     "strategies": "Every strategy with its legs, premium, bounds, P&L and the sentence that says why.",
     "strategy_chains": "Strategies joined by rolls and closes, from opened to ended, with what they gained; wheels.",
-    "ohlcv": "Bars of traded symbols.",
+    "ohlcv": "Bars of what is traded or held, from both brokers; why others are missing is in ohlcv_gaps.",
     "trade_signals": "What strategies of an engine signalled.",
     "position_snapshots": "What an account held at an instant, as an engine captured it.",
     "recon_breaks": "Disagreements found by the checks, one row each, with their history.",
@@ -150,6 +162,33 @@ class LoadConfig(dg.Config):
         """The configured load of these days; `intraday` turns a history into the state of today."""
         wanted = LoadScope.INTRADAY if self.intraday and scope is LoadScope.HISTORY else scope
         return Ask(first, last, today(), self.account, self.market, self.force, wanted)
+
+
+class BarsConfig(dg.Config):
+    """Which bars to load for the days of the run; see `domain.bar_plan.BarWish`. `symbols` come in addition."""
+
+    daily: bool = True
+    minutes_days: int = MINUTES_DAYS
+    symbols: list[str] = Field(default_factory=list)
+    timeframes: list[str] = Field(default_factory=lambda: [Timeframe.DAY.value])
+    again: bool = False
+    most_seconds: float = MOST_SECONDS
+
+    def wish(self, first: date, last: date) -> BarWish:
+        """The configured bars of these days; raises ConfigError for a length that no broker is asked for."""
+        known = {timeframe.value: timeframe for timeframe in Timeframe}
+        if unknown := [name for name in self.timeframes if name not in known]:
+            raise ConfigError(f"there are no bars of {', '.join(unknown)}: timeframes are {', '.join(known)}")
+        return BarWish(
+            first=first,
+            last=min(last, today()),
+            today=today(),
+            daily=self.daily,
+            minutes_days=self.minutes_days,
+            symbols=tuple(self.symbols),
+            timeframes=tuple(known[name] for name in self.timeframes),
+            again=self.again,
+        )
 
 
 def _spec(table: str, group: str, deps: Sequence[str] = (), kinds: Sequence[str] = ("postgres",)) -> dg.AssetSpec:
@@ -344,6 +383,25 @@ def reconciliation(
 
 
 @dg.multi_asset(
+    specs=[_spec("ohlcv", "market", ["trades_norm", "instruments", "positions_daily"])],
+    partitions_def=daily,
+    backfill_policy=single_run,
+)
+def bars(
+    context: dg.AssetExecutionContext,
+    config: BarsConfig,
+    storage: Storage,
+    market: Market,
+    progress: dg.ResourceParam[Progress],
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Bars that are wanted and not known yet. A broker that cannot be asked is told of and fails nothing else."""
+    with storage.open() as db, as_dagster_failure(context):
+        wish = config.wish(*span(context.partition_keys))
+        about = describe_bars(context, market.load(db, wish, config.most_seconds, progress.observe))
+        yield from report_rows(context, db, ["ohlcv"], about)
+
+
+@dg.multi_asset(
     specs=[_spec(table, group) for table, group in WRITTEN_ELSEWHERE.items()],
     partitions_def=daily,
     backfill_policy=single_run,
@@ -356,5 +414,6 @@ def written_elsewhere(context: dg.AssetExecutionContext, storage: Storage) -> It
 
 
 EXTRACTIONS = (futu_history, futu_cash_flow, ib_history)
+MARKET = (bars,)
 DERIVED = (normalized, strategies, matched, valued, told_strategies, written_elsewhere, reconciliation)
-ASSETS = (*EXTRACTIONS, *DERIVED)
+ASSETS = (*EXTRACTIONS, *MARKET, *DERIVED)

@@ -9,7 +9,7 @@ from apex_pipeline.domain.bar_gaps import FoundGap, Series, closed_gaps, found_g
 from apex_pipeline.domain.bar_hours import SeriesHours, Tick, closures, instant, sessions, tick
 from apex_pipeline.domain.bar_rows import bars_of
 from apex_pipeline.domain.ledger import MarketDay
-from apex_pipeline.domain.market import AROUND_THE_CLOCK, Adjustment, Bar, BarGap, ExchangeInfo
+from apex_pipeline.domain.market import AROUND_THE_CLOCK, Adjustment, Bar, BarGap, ExchangeInfo, GapReason
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.generic import Repository
 from apex_pipeline.store.repositories.market_hours import days_between, overrides_of, series_hours
@@ -49,7 +49,7 @@ class OHLCVRepository(Repository[Bar]):
             return sum(tx.add(BARS, map(as_row, some)) for some in _parts(bars))
 
     def upsert_many(self, rows: Iterable[Bar | Mapping[str, Any]]) -> Merged:
-        """Add bars or make the stored ones equal, all or none; equal ones are not written. Of one bar the last counts."""
+        """Add bars or make the stored ones equal, all or none; equal ones are not written, of one bar the last is."""
         with self._refusals_told(), self._db.transaction() as tx:
             return sum((tx.merge(BARS, map(as_row, some)) for some in _parts(rows)), Merged(0, 0))
 
@@ -94,7 +94,7 @@ class OHLCVRepository(Repository[Bar]):
         """Remove bars that began so many days ago, of one length or of all, in parts; returns how many."""
         if retention_days < 0:
             raise ValueError(f"bars cannot be kept for {retention_days} days: tell 0 or more")
-        told = {"before": datetime.now(UTC) - timedelta(days=retention_days), "timeframe": timeframe}
+        told: dict[str, Any] = {"before": datetime.now(UTC) - timedelta(days=retention_days), "timeframe": timeframe}
         total = 0
         while removed := self._db.execute("bars_remove_old", most=ROWS_AT_ONCE, **told):
             total += removed
@@ -113,7 +113,7 @@ def gaps_of(
     """As `OHLCVRepository.get_gaps`."""
     hours, names = series_hours(tx, symbol, timeframe), {"symbol": symbol, "timeframe": timeframe}
     start, end = (None if at is None else tick(at) for at in between)
-    reach = {"from_at": between[0] or _ALWAYS[0], "to_at": between[1] or _ALWAYS[1]}
+    reach: dict[str, Any] = {"from_at": between[0] or _ALWAYS[0], "to_at": between[1] or _ALWAYS[1]}
     opened: list[Tick] = tx.fetchval("bars_opened", **names, **reach)
     told = [row_as(BarGap, row) for row in tx.fetch("bars_told_gaps", **names, **reach)]
     if hours.calendar is None or (hours.is_sparse and not include_closed):
@@ -129,7 +129,7 @@ def gaps_of(
     found = told_gaps(told) if hours.is_sparse else found_gaps(symbol, timeframe, lost, told, parts)
     if include_closed:
         notes = {row["on_date"]: row["reason"] for row in overrides_of(tx, hours.calendar)}
-        closed = (one for one in closures(days, hours) if one.is_whole_day or not hours.is_daily)
+        closed = (one for one in closures(days, hours) if one.reason is GapReason.HOLIDAY or not hours.is_daily)
         shut = closed_gaps(symbol, timeframe, closed, hours.calendar, notes)
         found += [gap for gap in shut if span.first <= tick(gap.from_at) < span.end]
     return sorted(found, key=lambda gap: gap.from_at)
@@ -148,8 +148,8 @@ def _parts(rows: Iterable[Bar | Mapping[str, Any]]) -> Iterator[list[Bar]]:
 
 
 def _moment(at: Moment) -> datetime | None:
-    if at is None or (isinstance(at, datetime) and at.tzinfo is not None):
-        return at
-    if isinstance(at, datetime):
+    if at is None or not isinstance(at, datetime):
+        return None if at is None else datetime.combine(at, time(), UTC)
+    if at.tzinfo is None:
         raise ValueError(f"{at} has no zone: tell an instant with its zone, such as UTC")
-    return datetime.combine(at, time(), UTC)
+    return at

@@ -30,7 +30,10 @@ def days_between(tx: Transaction, calendar: str, first: date, last: date) -> lis
     said = {row["on_date"]: row_as(CalendarOverride, row) for row in overrides_of(tx, calendar)}
     rows = tx.fetch("market_days_between", calendar=calendar, from_date=first, to_date=last)
     stored = {row["on_date"]: row_as(MarketDay, row) for row in rows}
-    days = {**{day.on_date: day for part in _lacking(stored, first, last) for day in market_days(calendar, *part)}, **stored}
+    days = {
+        **{day.on_date: day for part in _lacking(stored, first, last) for day in market_days(calendar, *part)},
+        **stored,
+    }
     return [overridden(day, said[at]) if at in said else day for at, day in sorted(days.items())]
 
 
