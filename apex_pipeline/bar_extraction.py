@@ -58,7 +58,8 @@ class BarExtraction:
     def run(self) -> BarsLoaded:
         """Ask for everything that is wanted; connects to nobody where all is known."""
         bars = BarLoadRepository(self.db, self.now)
-        wanted = bars.wanted(self.wish)
+        tellers = [Teller(source.name, source.offers) for source, _ in self.sources]
+        wanted = bars.unknown([one for one in bars.wanted(self.wish) if askable([one], tellers, self.wish)])
         with ExitStack() as stack:
             sessions = self._opened(stack, wanted)
             offers = {source.name: source.offers for source, _ in self.sources}

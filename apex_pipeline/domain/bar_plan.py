@@ -57,7 +57,8 @@ class BarWish:
 class Listed:
     """An instrument whose bars may be wanted.
 
-    `codes`: its names at the brokers that know it. `fills`: the days on which it was traded, oldest first.
+    `codes`: its names at the brokers that know it. `fills`: the days on which it was traded, oldest first. `last_on`:
+    when it, or what is derived from it, was traded last.
     `is_followed`: held, traded lately, or the underlying of what is.
     """
 
@@ -67,6 +68,7 @@ class Listed:
     codes: Mapping[Broker, str]
     expiry: date | None = None
     fills: tuple[date, ...] = ()
+    last_on: date | None = None
     is_followed: bool = False
 
 
@@ -79,11 +81,6 @@ class Wanted:
     days: tuple[date, ...]
     told_by: Broker | None = None
     refused_by: frozenset[Broker] = frozenset()
-
-    @property
-    def newest_fill(self) -> date:
-        """When it was traded last; the first date there is where it never was."""
-        return self.listed.fills[-1] if self.listed.fills else date.min
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +143,10 @@ def askable(wanted: Iterable[Wanted], tellers: Sequence[Teller], wish: BarWish) 
     return {teller.broker for teller in tellers if any(_asks(one, teller, wish, ()) for one in some)}
 
 
-def _rank(one: Wanted) -> tuple[int, bool, str, str]:
-    """What was traded last comes first; daily bars, which cost one request, before others."""
-    return -one.newest_fill.toordinal(), one.timeframe is not Timeframe.DAY, one.listed.symbol, one.timeframe
+def _rank(one: Wanted) -> tuple[int, bool, bool, str, str]:
+    """What was traded last comes first: the underlying before its options, daily bars before others."""
+    last_on, is_option = one.listed.last_on or date.min, one.listed.expiry is not None
+    return -last_on.toordinal(), is_option, one.timeframe is not Timeframe.DAY, one.listed.symbol, one.timeframe
 
 
 class _Budget:

@@ -6,14 +6,17 @@ from apex_pipeline.live.strategies import StrategyClassifierV1, StrategyType
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.limiter import RateLimiter
 from apex_pipeline.store.migrate import MigrationRunner
+from apex_pipeline.store.repositories.bars import ExchangeRepository, OHLCVRepository
 from apex_pipeline.store.repositories.book import PositionRepository, TradeRepository, TradeStatistics
 
 __all__ = [
     "Database",
+    "ExchangeRepository",
     "HistoryLoaderService",
     "LoadResult",
     "LoadStatus",
     "MigrationRunner",
+    "OHLCVRepository",
     "PositionRepository",
     "PositionSyncService",
     "RateLimiter",

@@ -16,7 +16,8 @@ WISH = BarWish(date(2026, 3, 12), TODAY, TODAY)
 
 def listed(symbol: str = "US.X", **values: Any) -> Listed:
     codes = {Broker.FUTU: symbol, Broker.IB: symbol}
-    return Listed(symbol, "US", **({"asset_class": AssetClass.STOCK, "codes": codes, "is_followed": True} | values))
+    usual: dict[str, Any] = {"asset_class": AssetClass.STOCK, "codes": codes, "is_followed": True}
+    return Listed(symbol, "US", **(usual | values))
 
 
 def wanted(one: Listed, *days: date, timeframe: Timeframe = Timeframe.DAY, **values: Any) -> Wanted:
@@ -86,7 +87,7 @@ def test_one_series_is_told_by_one_broker_as_long_as_it_can() -> None:
 
 
 def test_a_quota_ends_where_it_is_missed_least() -> None:
-    some = [wanted(listed(f"US.{n}", fills=(TODAY - timedelta(days=n),))) for n in range(6)]
+    some = [wanted(listed(f"US.{n}", last_on=TODAY - timedelta(days=n))) for n in range(6)]
     found = planned([some[n] for n in (3, 0, 5, 1, 4, 2)], futu(3))
     assert [ask.symbol for ask in found.asks[Broker.FUTU]] == ["US.0", "US.1", "US.2"]
     assert sorted(one.listed.symbol for one in found.left) == ["US.3", "US.4", "US.5"]

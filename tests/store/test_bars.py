@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -276,7 +277,7 @@ def test_hours_may_be_counted_in_any_of_four_ways(bars: OHLCVRepository, clocks:
         bars.insert_many([lost])
 
 
-@pytest.mark.parametrize("dated", [None, UTC, NEW_YORK], ids=["by the opening", "by UTC", "by New York"])
+@pytest.mark.parametrize("dated", [None, ZoneInfo("UTC"), NEW_YORK], ids=["by the opening", "by UTC", "by New York"])
 def test_a_missing_day_is_found_under_the_name_that_its_neighbours_have(bars: OHLCVRepository, dated: Any) -> None:
     told = daily_bars(APPLE, "XNYS", date(2024, 1, 1), date(2024, 12, 31), dated)
     removed = {one.opened_at for one in told[1:-1:10]}
@@ -310,7 +311,7 @@ def test_a_reason_that_was_told_goes_with_its_bars(db: Database, bars: OHLCVRepo
 
 
 def test_the_reason_of_a_day_is_not_that_of_the_day_before(db: Database, bars: OHLCVRepository) -> None:
-    told = daily_bars(APPLE, "XNYS", MONDAY, date(2026, 3, 6), UTC)
+    told = daily_bars(APPLE, "XNYS", MONDAY, date(2026, 3, 6), ZoneInfo("UTC"))
     bars.insert_many([told[0], *told[3:]])
     day = datetime.combine(TUESDAY, time(), NEW_YORK)
     write(db, gap(APPLE, day, day + timedelta(days=1), GapReason.NO_TRADE, "1d"))

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from apex_pipeline.domain.bar_hours import SeriesHours, Session, sessions, tick,
 from apex_pipeline.domain.bar_known import Known, explained, not_worse, open_days, unasked
 from apex_pipeline.domain.bar_plan import ASKED_AGAIN_AFTER, TRADED_DAYS, BarWish, Listed, Wanted, wanted_days
 from apex_pipeline.domain.calendars import CALENDARS
+from apex_pipeline.domain.ledger import MarketDay
 from apex_pipeline.domain.market import AROUND_THE_CLOCK, Adjustment, BarAnswer, BarAsk, BarGap
 from apex_pipeline.domain.models import AssetClass, Broker
 from apex_pipeline.store.db import Database
@@ -31,11 +33,18 @@ class BarLoadRepository:
     def __init__(self, db: Database, now: datetime | None = None) -> None:
         self._db = db
         self._now = now or datetime.now(UTC)
+        self._days: dict[str, list[MarketDay]] = {}
 
     def wanted(self, wish: BarWish) -> list[Wanted]:
-        """The days of every wanted series of which bars are missing that nobody explained."""
+        """All days of every series that is wanted, known or not."""
         with self._db.transaction() as tx:
-            return [one for listed in _listed(tx, wish) for one in self._open(tx, listed, wish)]
+            listed = _listed(tx, wish)
+        return [Wanted(one, name, tuple(days)) for one in listed for name, days in wanted_days(one, wish).items()]
+
+    def unknown(self, wanted: Sequence[Wanted]) -> list[Wanted]:
+        """What of this is to be asked for: days of which bars are missing that nobody explained."""
+        with self._db.transaction() as tx:
+            return [part for one in wanted for part in self._open(tx, one)]
 
     def session_days(self, first: date, last: date) -> list[date]:
         """Days on which New York or Hong Kong trades."""
@@ -74,25 +83,44 @@ class BarLoadRepository:
             known = self._known(tx, (symbol, timeframe), hours, days)
             tx.merge(BAR_GAPS, map(as_row, unasked(known, self._now)))
 
-    def _open(self, tx: Transaction, listed: Listed, wish: BarWish) -> Iterator[Wanted]:
-        for timeframe, days in wanted_days(listed, wish).items():
-            hours = series_hours(tx, listed.symbol, timeframe, listed.exchange)
-            known = self._known(tx, (listed.symbol, timeframe), hours, days)
-            refused: defaultdict[frozenset[Broker], list[date]] = defaultdict(list)
-            for day, brokers in open_days(known, self._now, self._now - ASKED_AGAIN_AFTER).items():
-                refused[brokers].append(day)
-            for brokers, some in refused.items():
-                yield Wanted(listed, timeframe, tuple(sorted(some)), _teller(tx, listed.symbol, timeframe), brokers)
+    def _open(self, tx: Transaction, wanted: Wanted) -> Iterator[Wanted]:
+        symbol, timeframe = wanted.listed.symbol, wanted.timeframe
+        hours = series_hours(tx, symbol, timeframe, wanted.listed.exchange)
+        known = self._known(tx, (symbol, timeframe), hours, wanted.days)
+        refused: defaultdict[frozenset[Broker], list[date]] = defaultdict(list)
+        for day, brokers in open_days(known, self._now, self._now - ASKED_AGAIN_AFTER).items():
+            refused[brokers].append(day)
+        for brokers, some in refused.items():
+            told_by = _teller(tx, symbol, timeframe)
+            yield replace(wanted, days=tuple(sorted(some)), told_by=told_by, refused_by=brokers)
 
     def _known(self, tx: Transaction, series: tuple[str, str], hours: SeriesHours, days: Sequence[date]) -> Known:
         """What is stored of these days, as far as they are over."""
         symbol, timeframe = series
         over, wanted = tick(self._now - SETTLED_AFTER), set(days)
-        due = [one for one in _due(tx, hours, days) if one.on_date in wanted and one.parts[-1][1] <= over]
+        due = [one for one in self._due(tx, hours, days) if one.on_date in wanted and one.parts[-1][1] <= over]
         names = {"symbol": symbol, "timeframe": timeframe}
         reach: dict[str, Any] = {"from_at": _midnight(min(days) - _DAY), "to_at": _midnight(max(days) + 2 * _DAY)}
         told = [row_as(BarGap, row) for row in tx.fetch("bars_told_gaps", **names, **reach)]
         return Known(symbol, timeframe, Series(tx.fetchval("bars_opened", **names, **reach), hours), due, told)
+
+    def _due(self, tx: Transaction, hours: SeriesHours, days: Sequence[date]) -> list[Session]:
+        """The sessions around some days; all days around the clock, and every weekday where nobody knows the hours."""
+        first, last = min(days), max(days)
+        if hours.calendar not in (None, AROUND_THE_CLOCK):
+            told = sessions(self._market_days(tx, str(hours.calendar), first, last), hours)
+            return [one if one.parts else Session(one.on_date, (whole_day(one.on_date, hours.zone),)) for one in told]
+        every = (day for day in _between(first, last) if hours.calendar or day.weekday() < _SATURDAY)
+        return [Session(day, (whole_day(day, hours.zone),)) for day in every]
+
+    def _market_days(self, tx: Transaction, calendar: str, first: date, last: date) -> list[MarketDay]:
+        """Days of a calendar, which a load asks for again with each series."""
+        known = self._days.get(calendar, [])
+        if not known or first < known[0].on_date or last > known[-1].on_date:
+            first_known, last_known = (known[0].on_date, known[-1].on_date) if known else (first, last)
+            known = days_between(tx, calendar, min(first, first_known), max(last, last_known))
+            self._days[calendar] = known
+        return [day for day in known if first <= day.on_date <= last]
 
 
 def _listed(tx: Transaction, wish: BarWish) -> list[Listed]:
@@ -115,6 +143,7 @@ def _instrument(row: Row) -> Listed:
         codes={broker: code for broker, code in codes.items() if code},
         expiry=row["expiry"],
         fills=tuple(row["fills"]),
+        last_on=row["last_on"],
         is_followed=row["is_followed"],
     )
 
@@ -123,16 +152,6 @@ def _teller(tx: Transaction, symbol: str, timeframe: str) -> Broker | None:
     """The broker that told the newest bar of a series."""
     row = tx.fetchrow("bars_newest", symbol=symbol, timeframe=timeframe, most=1)
     return Broker(row["source"]) if row and row["source"] in _BROKERS else None
-
-
-def _due(tx: Transaction, hours: SeriesHours, days: Sequence[date]) -> list[Session]:
-    """The sessions around some days; all days around the clock, and every weekday where nobody knows the hours."""
-    first, last = min(days), max(days)
-    if hours.calendar not in (None, AROUND_THE_CLOCK):
-        told = sessions(days_between(tx, str(hours.calendar), first, last), hours)
-        return [one if one.parts else Session(one.on_date, (whole_day(one.on_date, hours.zone),)) for one in told]
-    every = (day for day in _between(first, last) if hours.calendar or day.weekday() < _SATURDAY)
-    return [Session(day, (whole_day(day, hours.zone),)) for day in every]
 
 
 def _as_traded(tx: Transaction, ask: BarAsk, answer: BarAnswer) -> set[datetime]:
