@@ -8,6 +8,7 @@ ApexError
 ├── UnknownPayload       one record cannot be read: quarantine it, load the rest
 ├── StorageError         the database cannot be reached or used
 │   ├── StorageUnavailable  passing: the connection was lost or writers met, and nothing was stored; try again
+│   ├── StorageUncertain    the connection was lost while committing: look whether it was stored before you repeat it
 │   └── SchemaError
 │       ├── SchemaOutdated     migrations are pending, or newer than this program
 │       └── MigrationChanged   an applied migration file was edited
@@ -51,6 +52,10 @@ class StorageError(ApexError):
 
 class StorageUnavailable(StorageError):
     """The connection was lost, or writers stood in each other's way; nothing was stored, trying again can succeed."""
+
+
+class StorageUncertain(StorageError):
+    """The connection was lost while a change was being stored, which it may have been or not."""
 
 
 class SchemaError(StorageError):

@@ -75,6 +75,21 @@ class LoadResult:
         return {**own, **self.counts, **({"brokers": each} if each else {})}
 
 
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """What one broker brought of its ask; without an ask the result says why nothing was asked.
+
+    `is_some`: whether any answer was stored.
+    """
+
+    ask: Ask | None = None
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+    errors: tuple[str, ...] = ()
+    seconds: float = 0.0
+    is_some: bool = False
+    result: LoadResult = LoadResult(LoadStatus.FAILED)
+
+
 class HistoryLoaderService:
     """Loads the history of both brokers into the database and does everything that follows from it.
 
@@ -101,7 +116,7 @@ class HistoryLoaderService:
         `market`: as Futu names it (US, HK, ...); cash flow is told for all markets together.
         """
         wish = {"account_id": str(account_id) if account_id else None, "market": (market or ALL_MARKETS).upper()}
-        return self._load("futu", from_date, to_date, **wish, force=force)
+        return self._load(["futu"], from_date, to_date, **wish, force=force)["futu"]
 
     def load_ib_history(
         self,
@@ -114,7 +129,7 @@ class HistoryLoaderService:
 
         A statement tells every account of its query, whichever is asked for.
         """
-        return self._load("ib", from_date, to_date, account_id=account_id, force=force)
+        return self._load(["ib"], from_date, to_date, account_id=account_id, force=force)["ib"]
 
     def load_all_history(
         self,
@@ -123,7 +138,17 @@ class HistoryLoaderService:
         force: bool = False,  # noqa: FBT002 - scripts give all three by place
     ) -> LoadResult:
         """Every configured broker, one after the other; one that fails does not stop the next."""
-        each = {broker: self._load(broker, from_date, to_date, force=force) for broker in self.config.brokers}
+        return combined(self._load(self.config.brokers, from_date, to_date, force=force))
+
+    def sync_incremental(self) -> LoadResult:
+        """Today's orders, trades, positions and funds of every configured broker, and what follows from them.
+
+        For an engine that wants them each cycle: a few calls, no history, and the checks are left to scheduled loads.
+        A broker that is offline does not stop the other. Of IB it needs the TWS API: Flex tells of days that are over.
+        """
+        each = {broker: self._synced(broker) for broker in self.config.brokers}
+        first, last = _newest_days()
+        self._derive_rows(first, last)
         return combined(each)
 
     def get_sync_status(self) -> list[dict[str, Any]]:
@@ -162,32 +187,66 @@ class HistoryLoaderService:
 
     def derive(self, first: date, last: date, observe: Observe = silent) -> int:
         """Normalize, classify and reconcile these days and whatever changed; returns the records nobody can read."""
+        rejected = self._derive_rows(first, last, observe)
+        reconcile_days(self.db, first, last, observe)
+        return rejected
+
+    def _derive_rows(self, first: date, last: date, observe: Observe = silent) -> int:
+        """The same without the checks."""
         rejected = normalize_all(self.db, first, last, observe)
         classify_strategies(self.db, first, last, observe)
         match_lots(self.db, first, last, observe)
         value_accounts(self.db, first, last, observe)
         tell_strategies(self.db, observe)
-        reconcile_days(self.db, first, last, observe)
         return rejected
 
-    def _load(self, broker: str, from_date: date | None, to_date: date | None, **wish: Any) -> LoadResult:
+    def _synced(self, broker: str) -> LoadResult:
+        started, days = time.monotonic(), _newest_days()
+        if broker == "ib" and self.config.ib.tws_host is None:
+            told = "IB_TWS_HOST is not set: Interactive Brokers tells of today only over the TWS API"
+            return LoadResult(LoadStatus.FAILED, errors=(told,))
+        try:
+            ask = Ask(*days, today(), scope=LoadScope.INTRADAY)
+            told = self.extract(broker, ask, patient=False)
+            result = loaded(self.db, broker, days, total([told]), told.failures)
+        except (BrokerError, ConfigError) as error:
+            result = LoadResult(LoadStatus.FAILED, errors=(str(error),))
+        return replace(result, duration_seconds=round(time.monotonic() - started, 3))
+
+    def _load(
+        self, brokers: Sequence[str], from_date: date | None, to_date: date | None, **wish: Any
+    ) -> dict[str, LoadResult]:
+        """What each of these brokers has of the wish, one after the other, and then what follows from all of it."""
+        fetched = {broker: self._fetched(broker, from_date, to_date, wish) for broker in brokers}
+        asks = [one.ask for one in fetched.values() if one.ask is not None]
+        started = time.monotonic()
+        if asks:
+            self.derive(min(ask.from_date for ask in asks), max(ask.to_date for ask in asks))
+        shared = (time.monotonic() - started) / len(fetched)
+        return {broker: self._told(broker, one, shared) for broker, one in fetched.items()}
+
+    def _fetched(self, broker: str, from_date: date | None, to_date: date | None, wish: dict[str, Any]) -> _Fetched:
         started = time.monotonic()
         try:
             ask = self._ask(self.port(broker), from_date, to_date, wish)
             if self.dry_run:
-                return self._planned(self.port(broker), ask)
+                return _Fetched(result=self._planned(self.port(broker), ask))
         except ConfigError as error:
-            return LoadResult(LoadStatus.FAILED, errors=(str(error),))
+            return _Fetched(result=LoadResult(LoadStatus.FAILED, errors=(str(error),)))
         ingested, errors, some = self._extracted(broker, ask)
         if not from_date and not errors and (first := self._continued(self.port(broker), ask)) < ask.from_date:
             # an account that was met for the first time just now has a past that nobody asked for
             ask = replace(ask, from_date=first)
             more, errors, _ = self._extracted(broker, ask)
             ingested += more
-        self.derive(ask.from_date, ask.to_date)
-        result = loaded(self.db, broker, (ask.from_date, ask.to_date), total(ingested), errors)
-        status = LoadStatus.PARTIAL if some and result.status is LoadStatus.FAILED else result.status
-        return replace(result, status=status, duration_seconds=round(time.monotonic() - started, 3))
+        return _Fetched(ask, total(ingested), tuple(errors), time.monotonic() - started, is_some=some)
+
+    def _told(self, broker: str, one: _Fetched, shared_seconds: float) -> LoadResult:
+        if one.ask is None:
+            return one.result
+        result = loaded(self.db, broker, (one.ask.from_date, one.ask.to_date), one.counts, one.errors)
+        status = LoadStatus.PARTIAL if one.is_some and result.status is LoadStatus.FAILED else result.status
+        return replace(result, status=status, duration_seconds=round(one.seconds + shared_seconds, 3))
 
     def _ask(self, port: BrokerPort, from_date: date | None, to_date: date | None, wish: dict[str, Any]) -> Ask:
         """The wish with its days; raises ConfigError for days that cannot be meant."""
@@ -297,6 +356,11 @@ def combined(each: dict[str, LoadResult]) -> LoadResult:
         tuple(error for result in results for error in result.errors),
         brokers=each,
     )
+
+
+def _newest_days() -> tuple[date, date]:
+    """Yesterday and today, one of which is today in whatever market."""
+    return today() - timedelta(days=1), today()
 
 
 def today() -> date:

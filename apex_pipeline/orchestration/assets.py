@@ -5,14 +5,10 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
-from apex_pipeline.domain.bar_plan import MINUTES_DAYS, BarWish
-from apex_pipeline.domain.market import Timeframe
 from apex_pipeline.domain.records import ALL_MARKETS, Ask, LoadScope
-from apex_pipeline.errors import ConfigError
-from apex_pipeline.live.bars import MOST_SECONDS
 from apex_pipeline.live.history import HistoryLoaderService, normalize_all, today
+from apex_pipeline.orchestration.bars import BarsConfig
 from apex_pipeline.orchestration.failures import as_dagster_failure, is_interactive
 from apex_pipeline.orchestration.metadata import (
     column_schema,
@@ -162,33 +158,6 @@ class LoadConfig(dg.Config):
         """The configured load of these days; `intraday` turns a history into the state of today."""
         wanted = LoadScope.INTRADAY if self.intraday and scope is LoadScope.HISTORY else scope
         return Ask(first, last, today(), self.account, self.market, self.force, wanted)
-
-
-class BarsConfig(dg.Config):
-    """Which bars to load for the days of the run; see `domain.bar_plan.BarWish`. `symbols` come in addition."""
-
-    daily: bool = True
-    minutes_days: int = MINUTES_DAYS
-    symbols: list[str] = Field(default_factory=list)
-    timeframes: list[str] = Field(default_factory=lambda: [Timeframe.DAY.value])
-    again: bool = False
-    most_seconds: float = MOST_SECONDS
-
-    def wish(self, first: date, last: date) -> BarWish:
-        """The configured bars of these days; raises ConfigError for a length that no broker is asked for."""
-        known = {timeframe.value: timeframe for timeframe in Timeframe}
-        if unknown := [name for name in self.timeframes if name not in known]:
-            raise ConfigError(f"there are no bars of {', '.join(unknown)}: timeframes are {', '.join(known)}")
-        return BarWish(
-            first=first,
-            last=min(last, today()),
-            today=today(),
-            daily=self.daily,
-            minutes_days=self.minutes_days,
-            symbols=tuple(self.symbols),
-            timeframes=tuple(known[name] for name in self.timeframes),
-            again=self.again,
-        )
 
 
 def _spec(table: str, group: str, deps: Sequence[str] = (), kinds: Sequence[str] = ("postgres",)) -> dg.AssetSpec:

@@ -5,6 +5,7 @@ Not here: statements and transactions, which are in `db`.
 """
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,14 +16,24 @@ import psycopg2.extras
 from apex_pipeline.errors import ConfigError, StorageUnavailable
 
 CONNECT_TIMEOUT_SECONDS = 10
-TCP_USER_TIMEOUT_SECONDS = 60
+PATIENT: Mapping[str, Any] = {"keepalives_idle": 30, "tcp_user_timeout": 60_000}
+WATCHFUL: Mapping[str, Any] = {
+    "keepalives_idle": 1,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 3_000,
+}
+"""Signs of life of a connection over the network, in seconds; the last in milliseconds."""
 SESSION = "-c timezone=UTC -c lock_timeout=60s -c idle_in_transaction_session_timeout=10min"
 
 
-def connect(url: str, statement_timeout: float | None = None) -> psycopg2.extensions.connection:
+def connect(
+    url: str, statement_timeout: float | None = None, *, watchful: bool = False
+) -> psycopg2.extensions.connection:
     """Return an open connection in UTC that reads jsonb numbers as Decimals.
 
-    `statement_timeout`: seconds after which the server gives up a statement.
+    `statement_timeout`: seconds after which the server gives up a statement. `watchful`: the connection waits for the
+    server, and notices within three seconds that it is gone.
 
     StorageUnavailable when the server cannot be reached, ConfigError when the URL is not one; neither shows a password.
     """
@@ -31,8 +42,7 @@ def connect(url: str, statement_timeout: float | None = None) -> psycopg2.extens
             url,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             application_name="apex",
-            keepalives_idle=30,
-            tcp_user_timeout=TCP_USER_TIMEOUT_SECONDS * 1000,
+            **(WATCHFUL if watchful else PATIENT),
             options=f"{SESSION} -c statement_timeout={round((statement_timeout or 0) * 1000)}",
         )
     except psycopg2.OperationalError as error:

@@ -17,7 +17,7 @@ import psycopg2
 import psycopg2.extras
 from psycopg2 import sql
 
-from apex_pipeline.errors import ConfigError, StorageError, StorageUnavailable
+from apex_pipeline.errors import ConfigError, StorageError, StorageUnavailable, StorageUncertain
 from apex_pipeline.settings import Settings
 from apex_pipeline.store.connection import connect, reason, where
 from apex_pipeline.store.place import place_of
@@ -115,8 +115,8 @@ class Database:
         """A transaction that commits at the end of the block and rolls back on any error; within another, a part of it.
 
         `timeout`: seconds that each of its statements may take. Raises StorageUnavailable for a connection that was
-        lost and for a deadlock or serialization failure: nothing was stored then. StorageError where the connection was
-        lost while committing, which leaves open whether it was.
+        lost and for a deadlock or serialization failure: nothing was stored then. StorageUncertain where the connection
+        was lost while committing.
         """
         with self._held() as member, _told_as_storage(member, self.url), _scope(member), _cursor(member) as cursor:
             tx = Transaction(cursor)
@@ -288,7 +288,7 @@ def _commit(connection: psycopg2.extensions.connection) -> None:
     except psycopg2.extensions.TransactionRollbackError:
         raise
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        raise StorageError(
+        raise StorageUncertain(
             "the database was lost while it stored a change, which it may have stored or not: look before you repeat it"
         ) from error
 

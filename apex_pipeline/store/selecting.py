@@ -82,6 +82,24 @@ def insert(table: Table, columns: Iterable[str], *, replacing: bool) -> sql.Comp
     )
 
 
+def update_of_version(table: Table) -> sql.Composed:
+    """UPDATE of one row that still has the version it was read with, told as %(column)s; returns it as it is stored.
+
+    The version rises by one. Nothing is returned where the row is gone or has another version.
+    """
+    others = [name for name in table.columns if name not in {*table.key, *table.generated, "version"}]
+    return sql.SQL(
+        "UPDATE {} SET ({}, version, updated_at) = ROW ({}, version + 1, clock_timestamp()) WHERE {} "
+        "AND version = %(version)s RETURNING {}"
+    ).format(
+        sql.Identifier(table.name),
+        sql.SQL(", ").join(map(sql.Identifier, others)),
+        sql.SQL(", ").join(map(sql.Placeholder, others)),
+        sql.SQL(" AND ").join(sql.SQL("{} = {}").format(sql.Identifier(k), sql.Placeholder(k)) for k in table.key),
+        sql.SQL(", ").join(map(sql.Identifier, table.columns)),
+    )
+
+
 def _replacement(table: Table, names: Iterable[str]) -> sql.Composable:
     others = [name for name in names if name not in {*table.identity, *table.key, *table.keep_first}]
     if not others:

@@ -94,9 +94,9 @@ class Desks:
         self._stack = stack
         self._home = home
 
-    def desk(self, scenario: Scenario, url: str) -> Desk:
-        """Simulators of a scenario and a loader into the database at `url`."""
-        opend = self._stack.enter_context(OpenDSimulator(scenario, time_scale=SPEED))
+    def desk(self, scenario: Scenario, url: str, today: date | None = None) -> Desk:
+        """Simulators of a scenario and a loader into the database at `url`; `today`: what OpenD takes for today."""
+        opend = self._stack.enter_context(OpenDSimulator(scenario, time_scale=SPEED, today=today))
         flex = self._stack.enter_context(FlexSimulator(scenario, TOKEN, QUERY_ID, time_scale=SPEED))
         db = self._stack.enter_context(Database(url))
         return Desk(scenario, opend, flex, HistoryLoaderService(db, configured(self._home, url, opend, flex)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apex_pipeline.brokers.scenario import ScenarioOrder, truth
+from apex_pipeline.brokers.scenario import Scenario, ScenarioOrder, truth
 from apex_pipeline.brokers.scenario_generator import generate
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.live import LoadResult, LoadStatus
@@ -25,7 +25,7 @@ SNAPSHOTS = (
 )  # fmt: skip
 """Told again by every load that reaches today, and of the last day of each."""
 
-HISTORY_ORDERS, HISTORY_DEALS, FEES, CASH, FUNDS, POSITIONS = 2221, 2222, 2225, 2226, 2101, 2102
+HISTORY_ORDERS, HISTORY_DEALS, TODAY_DEALS, FEES, CASH, FUNDS, POSITIONS = 2221, 2222, 2211, 2225, 2226, 2101, 2102
 HALF = 60
 """Days back: inside the scenario."""
 
@@ -241,6 +241,35 @@ def test_a_result_tells_itself_as_json(desk: Desk) -> None:
         "status": "SUCCESS", "deals_loaded": desk.counts("trades_raw_ib")[0], "calls": 1,
     }  # fmt: skip
     assert set(LoadResult.__slots__) - {"counts", "brokers"} <= set(told)
+
+
+def test_a_cycle_asks_for_today_only_and_brings_its_trades_and_positions(
+    desks: Desks, scenario: Scenario, database_url: str
+) -> None:
+    days = {fill.trade_date for order in scenario.orders if order.broker is Broker.FUTU for fill in order.fills}
+    desk = desks.desk(scenario, database_url, today=max(days))
+    result = desk.loader.sync_incremental()
+    asked = {request.proto_id for request in desk.opend.requests}
+    assert {TODAY_DEALS, POSITIONS, FUNDS} <= asked
+    assert not {HISTORY_ORDERS, HISTORY_DEALS, CASH} & asked
+    assert result.brokers["futu"].status is LoadStatus.SUCCESS
+    assert result.brokers["ib"].errors == (
+        "IB_TWS_HOST is not set: Interactive Brokers tells of today only over the TWS API",
+    )
+    raw, rows, positions = desk.counts("trades_raw_futu", "trades_norm", "broker_positions")
+    assert raw == rows > 0
+    assert positions > 0
+    assert desk.loader.sync_incremental().counts == result.counts
+    assert desk.counts("trades_raw_futu", "trades_norm") == [raw, rows]
+
+
+def test_a_cycle_while_a_broker_is_offline_says_so_and_leaves_what_is_known(loaded: Desk) -> None:
+    loaded.opend.stop()
+    rows = loaded.counts("orders_norm", "trades_norm")
+    result = loaded.loader.sync_incremental()
+    assert result.status is LoadStatus.FAILED
+    assert "OpenD" in result.brokers["futu"].errors[0]
+    assert loaded.counts("orders_norm", "trades_norm") == rows
 
 
 def test_a_week_without_loads_is_filled_by_the_next_one(desks: Desks, loaded: Desk, other_url: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from apex_pipeline.domain.checks import CheckName
 from apex_pipeline.errors import ConfigError
-from apex_pipeline.orchestration.assets import BarsConfig
+from apex_pipeline.orchestration.bars import BarsConfig
 from apex_pipeline.orchestration.resources import Progress
 from apex_pipeline.orchestration.running import run_range
 from tests.orchestration.conftest import LAST, Place

@@ -113,8 +113,15 @@ class Repository(Generic[T]):
         values = _told(self._table, as_row(row))
         query = selecting.insert(self._table, values, replacing=replacing)
         with self._refusals_told():
-            stored = self._db.fetchrow(query, **{name: _storable(value) for name, value in values.items()})
+            return self._one(self._db.fetchrow(query, **{name: _storable(value) for name, value in values.items()}))
+
+    def _one(self, stored: Row | None) -> T | None:
         return None if stored is None else row_as(self._row, stored)
+
+    @staticmethod
+    def _values(row: object) -> Row:
+        """The columns of a row as parameters."""
+        return {name: _storable(value) for name, value in as_row(row).items()}
 
     def _by_told_columns(self, rows: Iterable[T]) -> Iterable[tuple[Table, list[Row]]]:
         """Rows that tell the same columns, with their table reduced to these; only the last of one identity."""

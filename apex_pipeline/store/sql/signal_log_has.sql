@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT FROM signal_log WHERE fingerprint = %(fingerprint)s) AS logged

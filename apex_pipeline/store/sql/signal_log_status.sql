@@ -1,0 +1,1 @@
+UPDATE signal_log SET status = %(status)s WHERE fingerprint = %(fingerprint)s
