@@ -279,6 +279,21 @@ CREATE VIEW latest_risk_snapshots AS
                         ORDER BY r.captured_at DESC LIMIT 1) AS newest;
 COMMENT ON VIEW latest_risk_snapshots IS 'The newest figures of risk of each account, and of everything.';
 
+-- Bars that nobody wanted: minutes are loaded of the days that something was traded on, and those between are no fault.
+-- squawk-ignore ban-drop-constraint
+ALTER TABLE ohlcv_gaps DROP CONSTRAINT ohlcv_gaps_reason_check;
+-- squawk-ignore constraint-missing-not-valid
+ALTER TABLE ohlcv_gaps ADD CONSTRAINT ohlcv_gaps_reason_check
+    CHECK (reason IN ('HALT', 'HOLIDAY', 'HALF_DAY', 'NO_TRADE', 'VENDOR', 'NOT_ASKED'));
+COMMENT ON COLUMN ohlcv_gaps.reason IS 'HALT: told by somebody. NO_TRADE: the source answered, and had no bar. VENDOR: the source has none to give. NOT_ASKED: nobody wanted these.';
+
+-- Other names that vendors and libraries use for the same exchanges.
+INSERT INTO exchange_info VALUES
+    ('XNYS', 'America/New_York', 'XNYS', 'USD', 1, NULL, NULL, 0, '20:00', '20:00'),
+    ('XNAS', 'America/New_York', 'XNYS', 'USD', 1, NULL, NULL, 0, '20:00', '20:00'),
+    ('XHKG', 'Asia/Hong_Kong', 'XHKG', 'HKD', NULL, '12:00', '13:00', 10, NULL, NULL),
+    ('HKEX', 'Asia/Hong_Kong', 'XHKG', 'HKD', NULL, '12:00', '13:00', 10, NULL, NULL);
+
 -- Other names of the same tables, to read -------------------------------------------------------------------
 
 CREATE VIEW positions_snapshot AS SELECT * FROM position_snapshots;
