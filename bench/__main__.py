@@ -1,4 +1,4 @@
-"""`python -m bench [full | strategies … | reconciliation …]`: plans, statements, strategies, ledger, checks, loads."""
+"""`python -m bench [full | strategies … | reconciliation … | live …]`: all parts, or one alone."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from apex_pipeline.store.create import ensure_database
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.embedded import EmbeddedServer
 from apex_pipeline.store.migrate import MigrationRunner
-from bench import flex, ledger, plans, reconciliation, strategies
+from bench import flex, ledger, live, plans, reconciliation, strategies
 
 SIZES, FULL_SIZES = (500, 5_000), (500, 5_000, 50_000)
 INTERFACES = {"2221": "orders", "2222": "deals", "2225": "fees"}
@@ -32,6 +32,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["reconciliation"]:
         reconciliation.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["live"]:
+        live.main(sys.argv[2:])
         return
     full = sys.argv[1:] == ["full"]
     today = datetime.now(UTC).date()
@@ -47,6 +50,7 @@ def main() -> None:
         with EmbeddedServer(home / "pg") as server:
             print("## The ledger\n\n" + ledger.table(server.url("postgres")) + "\n", flush=True)
             print("## Reconciliation\n\n" + reconciliation.tables(server.url("postgres"), home) + "\n", flush=True)
+            print("## A live engine\n\n" + live.tables(server.url("postgres")) + "\n", flush=True)
             print("## Loads\n\n" + "\n".join(HEAD), flush=True)
             for orders in FULL_SIZES if full else SIZES:
                 first, again = loaded(orders, server.url("postgres"), home)
