@@ -13,6 +13,7 @@ from typing import Any
 from apex_pipeline.domain.ledger import BookPosition, RoundTrip
 from apex_pipeline.domain.models import Broker, BrokerPosition
 from apex_pipeline.store.db import Database
+from apex_pipeline.store.repositories.generic import Finder
 from apex_pipeline.store.tables import LEDGER_TABLES, as_row, row_as
 from apex_pipeline.store.transaction import Merged, Transaction
 
@@ -55,15 +56,15 @@ class TradeStatistics:
     fees: dict[str, Decimal]
 
 
-class PositionRepository:
+class PositionRepository(Finder[BookPosition]):
     """The current book."""
 
     def __init__(self, db: Database) -> None:
-        self._db = db
+        super().__init__(db, POSITIONS, BookPosition)
 
     def get_open_positions(self, account_id: str | None = None) -> list[BookPosition]:
         """Open positions, of all accounts if None."""
-        return [row_as(BookPosition, row) for row in self._db.fetch("book_positions_open", account_id=account_id)]
+        return self._rows(self._db.fetch("book_positions_open", account_id=account_id))
 
     def get_position(self, symbol: str, account_id: str | None = None) -> BookPosition | None:
         """The open position in a symbol, else the one that was closed last, else None."""
@@ -73,7 +74,7 @@ class PositionRepository:
     def update_position(self, position_id: str, **fields: Any) -> bool:
         """Change columns of a position; whether there is one. The last writer wins. TypeError for an unknown column."""
         with self._db.transaction() as tx:
-            row = next(iter(tx.fetch("book_positions_by_id", position_id=position_id)), None)
+            row = next(iter(tx.find(POSITIONS, {"position_id": position_id}, 1)), None)
             if row is None:
                 return False
             tx.merge(POSITIONS, [as_row(replace(row_as(BookPosition, row), **fields))])
@@ -135,11 +136,11 @@ class BookRepository:
             return tx.merge(POSITIONS, map(as_row, rows)) + Merged(0, 0, removed)
 
 
-class TradeRepository:
+class TradeRepository(Finder[RoundTrip]):
     """Round trips: those of the ledger to read, those of an engine to read and write."""
 
     def __init__(self, db: Database) -> None:
-        self._db = db
+        super().__init__(db, ROUND_TRIPS, RoundTrip)
 
     def insert(self, trip: RoundTrip) -> bool:
         """Add a round trip of an engine; whether it is new. ValueError if it claims to be the ledger's."""
@@ -163,8 +164,7 @@ class TradeRepository:
 
     def get_by_id(self, trade_id: str) -> RoundTrip | None:
         """One round trip."""
-        row = self._db.fetchrow("round_trips_by_id", trade_id=trade_id)
-        return row_as(RoundTrip, row) if row else None
+        return self.find_by_id(trade_id)
 
     def get_recent(self, limit: int = 50) -> list[RoundTrip]:
         """Round trips, the newest first by their end, or by their beginning while they are open."""
@@ -188,11 +188,11 @@ class TradeRepository:
         )
 
     def _recent(self, symbol: str | None, limit: int) -> list[RoundTrip]:
-        return [row_as(RoundTrip, row) for row in self._db.fetch("round_trips_recent", symbol=symbol, most=limit)]
+        return self._rows(self._db.fetch("round_trips_recent", symbol=symbol, most=limit))
 
 
 def _trip(tx: Transaction, trade_id: str) -> RoundTrip | None:
-    row = next(iter(tx.fetch("round_trips_by_id", trade_id=trade_id)), None)
+    row = next(iter(tx.find(ROUND_TRIPS, {"trade_id": trade_id}, 1)), None)
     return row_as(RoundTrip, row) if row else None
 
 

@@ -1,1 +1,0 @@
-SELECT * FROM positions WHERE position_id = %(position_id)s

@@ -1,1 +1,0 @@
-SELECT * FROM round_trips WHERE trade_id = %(trade_id)s
