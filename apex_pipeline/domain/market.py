@@ -37,13 +37,14 @@ class Adjustment(StrEnum):
 
 
 class GapReason(StrEnum):
-    """Why there are no bars. VENDOR: traded, but whoever tells bars has none."""
+    """Why there are no bars. VENDOR: traded, but whoever tells bars has none. NOT_ASKED: nobody wanted these."""
 
     HALT = "HALT"
     HOLIDAY = "HOLIDAY"
     HALF_DAY = "HALF_DAY"
     NO_TRADE = "NO_TRADE"
     VENDOR = "VENDOR"
+    NOT_ASKED = "NOT_ASKED"
 
 
 class SignalStatus(StrEnum):

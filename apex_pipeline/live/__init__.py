@@ -12,6 +12,7 @@ from apex_pipeline.live.warm_start import WarmStartResult, WarmStartService
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.limiter import RateLimiter
 from apex_pipeline.store.migrate import MigrationRunner
+from apex_pipeline.store.repositories.bars import ExchangeRepository, OHLCVRepository
 from apex_pipeline.store.repositories.book import PositionRepository, TradeRepository, TradeStatistics
 from apex_pipeline.store.repositories.broker_rows import (
     FutuDealRepository,
@@ -40,6 +41,7 @@ __all__ = [
     "BacktestRepository",
     "Database",
     "DatabaseStateManager",
+    "ExchangeRepository",
     "FutuDealRepository",
     "FutuFeeRepository",
     "FutuOrderRepository",
@@ -50,6 +52,7 @@ __all__ = [
     "LoadResult",
     "LoadStatus",
     "MigrationRunner",
+    "OHLCVRepository",
     "PortfolioPosition",
     "PortfolioState",
     "PortfolioStateManager",

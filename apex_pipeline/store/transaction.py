@@ -236,15 +236,17 @@ class Transaction:
         removed = self._cursor.rowcount
         return self._merge_staged(table) + Merged(0, 0, removed) if staged else Merged(0, 0, removed)
 
-    def add(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Insert rows whose key is not there yet."""
-        if self.stage(table, rows):
-            columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
-            self._cursor.execute(
-                sql.SQL("INSERT INTO {0} ({1}) SELECT {1} FROM staged ORDER BY {1} ON CONFLICT DO NOTHING").format(
-                    sql.Identifier(table.name), columns
-                )
+    def add(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Insert rows whose key is not there yet; returns how many."""
+        if not self.stage(table, rows):
+            return 0
+        columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
+        self._cursor.execute(
+            sql.SQL("INSERT INTO {0} ({1}) SELECT {1} FROM staged ORDER BY {1} ON CONFLICT DO NOTHING").format(
+                sql.Identifier(table.name), columns
             )
+        )
+        return self._cursor.rowcount
 
     def merge_raw(self, table: Table, rows: Iterable[Mapping[str, Any]], broker: str, load_id: int) -> RawMerged:
         """Append versions: newer or different records replace the current one, older ones join the history.
