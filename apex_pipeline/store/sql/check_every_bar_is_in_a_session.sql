@@ -2,7 +2,7 @@
 -- midday left out, the auction after the close counted in), a bar of extended hours belongs to the hours around a
 -- session, a daily bar is of a day with a session. One finding per symbol, timeframe and day: a shifted clock is one
 -- fault, not 390. Compared is only what is known: not what trades around the clock or at hours of its own, nor days
--- without a calendar.
+-- without a calendar. Bars and days are made once: their dates are functions, which a join would call for every pair.
 WITH placed AS MATERIALIZED (
     SELECT s.symbol, s.timeframe, s.exchange, h.place, h.timezone, h.is_daily, h.step, h.auction, x.extended_begins,
            x.extended_ends
@@ -10,14 +10,14 @@ WITH placed AS MATERIALIZED (
     CROSS JOIN LATERAL hours_of_bars(s.symbol, s.timeframe, s.exchange) AS h
     JOIN exchange_info x ON x.exchange = h.place
     WHERE h.calendar <> '24/7' AND s.last_at >= %(from_date)s::date - 2 AND s.first_at < %(to_date)s::date + 3
-), days AS (
+), days AS MATERIALIZED (
     -- The pause is told in the wall clock of the exchange.
     SELECT x.exchange AS place, d.on_date, d.calendar, d.is_session, d.opens_at, d.closes_at,
            (d.on_date + x.break_begins) AT TIME ZONE x.timezone AS break_begins_at,
            (d.on_date + x.break_ends) AT TIME ZONE x.timezone AS break_ends_at
     FROM exchange_info x JOIN market_days d USING (calendar)
     WHERE d.on_date BETWEEN %(from_date)s AND %(to_date)s AND x.exchange IN (SELECT place FROM placed)
-), bars AS (
+), bars AS MATERIALIZED (
     -- Where extended hours begin in the evening, that evening belongs to the next day.
     SELECT p.*, b.opened_at, b.session = 'EXTENDED' AND NOT p.is_daily AS is_extended, clock.wall,
            date_of_bar(b.opened_at, p.is_daily, p.timezone)
