@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from apex_pipeline.brokers.contract import Acquire, BrokerPort
+from apex_pipeline.bar_extraction import BarExtraction, BarsLoaded
+from apex_pipeline.brokers.contract import Acquire, BarSource, BrokerPort
 from apex_pipeline.brokers.registry import normalizing_ports
 from apex_pipeline.diagnosis import Days, Diagnosis
+from apex_pipeline.domain.bar_plan import BarWish
 from apex_pipeline.domain.checks import CHECKS, CheckName
 from apex_pipeline.domain.explanations import Ages, explained_by_rule, with_proofs
 from apex_pipeline.domain.lifecycle import endings
@@ -144,6 +146,18 @@ def normalize(
             rejected += written.quarantined
             total = {name: total.get(name, Merged(0, 0)) + merged for name, merged in written.rows.items()}
     return total, rejected
+
+
+def load_bars(
+    db: Database,
+    sources: Sequence[tuple[BarSource, Acquire]],
+    wish: BarWish,
+    most_seconds: float,
+    observe: Observe = silent,
+) -> BarsLoaded:
+    """Ask brokers for the bars that are wanted and not known; one that cannot be asked leaves the others."""
+    with db.lock("apex:bars", lambda: observe("waiting for another load of bars", 0, 0)):
+        return BarExtraction(db, sources, wish, observe, most_seconds).run()
 
 
 def end_options(db: Database, broker: BrokerPort, observe: Observe = silent) -> Merged:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from apex_pipeline import settings
-from apex_pipeline.brokers.contract import BrokerPort
+from apex_pipeline.brokers.contract import BarSource, BrokerPort
 from apex_pipeline.brokers.futu.port import FutuBroker, FutuSettings
 from apex_pipeline.brokers.ib.port import IbBroker
 from apex_pipeline.brokers.ib.settings import IbSettings
@@ -14,6 +14,10 @@ FLEX_WINDOW_SECONDS = 60.0
 
 def futu_port(configured: settings.FutuSettings, home: Path) -> BrokerPort:
     """Futu as configured; raises ConfigError for settings that cannot be meant."""
+    return _futu(configured, home)
+
+
+def _futu(configured: settings.FutuSettings, home: Path) -> FutuBroker:
     return FutuBroker(
         FutuSettings(
             home=home / "futu",
@@ -34,6 +38,10 @@ def ib_port(configured: settings.IbSettings, *, patient: bool = True) -> BrokerP
 
     `patient` False gives up on a dead connection at once, because a person waits.
     """
+    return _ib(configured, patient=patient)
+
+
+def _ib(configured: settings.IbSettings, *, patient: bool = True) -> IbBroker:
     return IbBroker(
         IbSettings(
             flex_url=configured.flex_url,
@@ -45,6 +53,13 @@ def ib_port(configured: settings.IbSettings, *, patient: bool = True) -> BrokerP
             tws=_tws_endpoint(configured),
         )
     )
+
+
+def bar_source(broker: str, configured: settings.Settings) -> BarSource | None:
+    """A broker as a teller of bars; None where it is not set up to tell any (IB without the TWS API)."""
+    if broker == "futu":
+        return _futu(configured.futu, configured.home)
+    return None if configured.ib.tws_host is None else _ib(configured.ib)
 
 
 def _tws_endpoint(configured: settings.IbSettings) -> TwsEndpoint | None:
