@@ -10,6 +10,7 @@ from typing import Any
 from apex_pipeline.brokers.futu.simulator import OpenDSimulator
 from apex_pipeline.brokers.futu.simulator_wire import HISTORY_FILLS
 from apex_pipeline.brokers.ib.simulator import FlexSimulator
+from apex_pipeline.brokers.ib.simulator_tws import GatewaySimulator
 from apex_pipeline.brokers.scenario import Scenario, Truth, truth
 from apex_pipeline.brokers.scenario_generator import generate
 from apex_pipeline.cli.console import DONE, UNFINISHED, line, out, say, show
@@ -27,6 +28,8 @@ TOKEN, QUERY = "demo-token", "1"  # the simulator's own
 SPEED = 100
 """The simulators' limits and pauses pass so many times faster than the real ones."""
 BROKERS = ("futu", "ib")
+BARS = {"most_seconds": 8}
+"""Bars of what was traded last: inventing the minutes of a year would take longer than all the rest."""
 LOST_DEALS = 3
 """Deals that Futu never tells, one in each of its first answers, when faults are asked for."""
 
@@ -57,7 +60,7 @@ def demo(configured: Settings, wish: DemoWish) -> int:
         with_dagster(found)
         say("loading through Dagster from both simulated brokers")
         # up to today, because what is held today tells which options expired
-        range_wish = Wish(BROKERS, from_date=end - timedelta(days=wish.days - 1), to_date=today())
+        range_wish = Wish(BROKERS, from_date=end - timedelta(days=wish.days - 1), to_date=today(), bars=BARS)
         loaded = load(range_wish, found)
         code = tell(loaded, BROKERS, found)
         equal = _report(found, scenario, end)
@@ -92,12 +95,13 @@ def simulated(scenario: Scenario, configured: Settings, wish: DemoWish) -> Gener
         futu.faults.add("lost_row")
         futu.fault_protocols.intersection_update({HISTORY_FILLS})
         futu.fault_times["lost_row"] = LOST_DEALS
-    with FlexSimulator(scenario, TOKEN, QUERY, time_scale=SPEED, faults=faults) as flex, _started(futu):
+    flex = FlexSimulator(scenario, TOKEN, QUERY, time_scale=SPEED, faults=faults)
+    with flex, GatewaySimulator(scenario) as gateway, _started(futu):
         yield replace(
             configured,
             brokers=BROKERS,
             futu=FutuSettings("127.0.0.1", futu.port, None, (), (), 10, 30 / SPEED, 400),
-            ib=IbSettings(flex.url, TOKEN, QUERY, 10 * SPEED, 10 / SPEED),
+            ib=IbSettings(flex.url, TOKEN, QUERY, 10 * SPEED, 10 / SPEED, gateway.host, gateway.port),
         )
 
 

@@ -51,6 +51,7 @@ class Wish:
     full_reload: bool = False
     force: bool = False
     cash: bool = True
+    bars: Mapping[str, Any] | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def load(wish: Wish, found: Opened) -> Loaded:
     say(f"loading {', '.join(wish.brokers)} from {first} to {last}")
     started = time.monotonic()
     with progress() as observe:
-        outcomes = run_range(first, last, wish.brokers, wish.config, Progress(observe), cash=wish.cash)
+        outcomes = run_range(first, last, wish.brokers, wish.config, Progress(observe), cash=wish.cash, bars=wish.bars)
     return Loaded(outcomes, first, last, time.monotonic() - started)
 
 

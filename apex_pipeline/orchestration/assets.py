@@ -8,10 +8,17 @@ import dagster as dg
 
 from apex_pipeline.domain.records import ALL_MARKETS, Ask, LoadScope
 from apex_pipeline.live.history import HistoryLoaderService, normalize_all, today
+from apex_pipeline.orchestration.bars import BarsConfig
 from apex_pipeline.orchestration.failures import as_dagster_failure, is_interactive
-from apex_pipeline.orchestration.metadata import column_schema, describe_groups, describe_load, report_rows
+from apex_pipeline.orchestration.metadata import (
+    column_schema,
+    describe_bars,
+    describe_groups,
+    describe_load,
+    report_rows,
+)
 from apex_pipeline.orchestration.partitions import daily, single_run, span
-from apex_pipeline.orchestration.resources import Futu, IbFlex, Progress, Storage, Watch
+from apex_pipeline.orchestration.resources import Futu, IbFlex, Market, Progress, Storage, Watch
 from apex_pipeline.orchestration.steps import RAW_TABLES, STEPS
 from apex_pipeline.pipeline import (
     classify_strategies,
@@ -76,7 +83,6 @@ RISK_TABLES = ("risk_signals",)
 RECONCILIATION_TABLES = ("recon_breaks", "reconciliation_report")
 
 WRITTEN_ELSEWHERE = {
-    "ohlcv": "market",
     "trade_signals": "market",
     "position_snapshots": "snapshots",
     "account_snapshots": "snapshots",
@@ -89,6 +95,7 @@ RECONCILED_TABLES = (
     *MATCHED_TABLES,
     *VALUED_TABLES,
     *TOLD_TABLES,
+    "ohlcv",
     *WRITTEN_ELSEWHERE,
 )
 
@@ -144,7 +151,7 @@ DESCRIPTIONS = {
     "strategy_positions": "What every open strategy holds now, by contract.",
     "strategies": "Every strategy with its legs, premium, bounds, P&L and the sentence that says why.",
     "strategy_chains": "Strategies joined by rolls and closes, from opened to ended, with what they gained; wheels.",
-    "ohlcv": "Bars of traded symbols.",
+    "ohlcv": "Bars of what is traded or held, from both brokers; why others are missing is in ohlcv_gaps.",
     "trade_signals": "What strategies of an engine signalled.",
     "risk_signals": "Limits of risk that accounts, or all of them together, have passed.",
     "position_snapshots": "What an account held at an instant, as an engine or snapshot_job captured it.",
@@ -376,6 +383,25 @@ def reconciliation(
 
 
 @dg.multi_asset(
+    specs=[_spec("ohlcv", "market", ["trades_norm", "instruments", "positions_daily"])],
+    partitions_def=daily,
+    backfill_policy=single_run,
+)
+def bars(
+    context: dg.AssetExecutionContext,
+    config: BarsConfig,
+    storage: Storage,
+    market: Market,
+    progress: dg.ResourceParam[Progress],
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Bars that are wanted and not known yet. A broker that cannot be asked is told of and fails nothing else."""
+    with storage.open() as db, as_dagster_failure(context):
+        wish = config.wish(*span(context.partition_keys))
+        about = describe_bars(context, market.load(db, wish, config.most_seconds, progress.observe))
+        yield from report_rows(context, db, ["ohlcv"], about)
+
+
+@dg.multi_asset(
     specs=[_spec(table, group) for table, group in WRITTEN_ELSEWHERE.items()],
     partitions_def=daily,
     backfill_policy=single_run,
@@ -388,5 +414,6 @@ def written_elsewhere(context: dg.AssetExecutionContext, storage: Storage) -> It
 
 
 EXTRACTIONS = (futu_history, futu_cash_flow, ib_history)
+MARKET = (bars,)
 DERIVED = (normalized, strategies, matched, valued, told_strategies, watched_risk, written_elsewhere, reconciliation)
-ASSETS = (*EXTRACTIONS, *DERIVED)
+ASSETS = (*EXTRACTIONS, *MARKET, *DERIVED)

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from apex_pipeline.orchestration.assets import ASSETS, DERIVED
+from apex_pipeline.orchestration.assets import ASSETS, DERIVED, MARKET
 from apex_pipeline.orchestration.checks import checks
 from apex_pipeline.orchestration.partitions import TIMEZONE
 from apex_pipeline.orchestration.snapshots import snapshot_job, snapshots_every_few_minutes
@@ -22,9 +22,14 @@ daily_job = dg.define_asset_job(
 
 intraday_job = dg.define_asset_job(
     "intraday_job",
-    selection=everything - dg.AssetSelection.assets(*STEPS["futu"][CASH_STEP]),
+    selection=everything - dg.AssetSelection.assets(*STEPS["futu"][CASH_STEP], *MARKET),
     config={"ops": {step: {"config": {"intraday": True}} for step in map(main_step, STEPS)}},
     description="Today's executions, positions and funds of Futu and of IB's TWS API, and what follows from them.",
+)
+bars_job = dg.define_asset_job(
+    "bars_job",
+    selection=dg.AssetSelection.assets(*MARKET),
+    description="Bars alone: more of them, other lengths or symbols, as the run config says.",
 )
 derive_job = dg.define_asset_job(
     "derive_job",
@@ -43,7 +48,7 @@ def _range(first: datetime, last: datetime) -> dict[str, str]:
 def _request(broker: str, context: dg.ScheduleEvaluationContext, zone: str) -> dg.RunRequest:
     """Yesterday and today; the load itself reads back what may have changed and what was missed."""
     now = context.scheduled_execution_time.astimezone(ZoneInfo(zone))
-    tables = {*RAW_TABLES[broker], *(key.to_user_string() for asset in DERIVED for key in asset.keys)}
+    tables = {*RAW_TABLES[broker], *(key.to_user_string() for asset in (*MARKET, *DERIVED) for key in asset.keys)}
     return dg.RunRequest(
         run_key=f"{broker}-{now.date().isoformat()}",
         tags={**_range(now - timedelta(days=1), now), "apex/broker": broker},
@@ -63,5 +68,5 @@ def ib_daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     return _request("ib", context, NEW_YORK)
 
 
-JOBS = (backfill_job, daily_job, intraday_job, derive_job, snapshot_job)
+JOBS = (backfill_job, daily_job, intraday_job, bars_job, derive_job, snapshot_job)
 SCHEDULES = (futu_daily, ib_daily, snapshots_every_few_minutes)

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import dagster as dg
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
+from apex_pipeline.bar_extraction import BarsLoaded
 from apex_pipeline.orchestration.partitions import span
 from apex_pipeline.pipeline import Ingested
 from apex_pipeline.store.coverage import rows_by_day
@@ -52,6 +53,17 @@ def describe_load(context: dg.AssetExecutionContext, ingested: Ingested) -> Mapp
         "uncovered_days": len(missing),
         "predicted_seconds": float(ingested.predicted_seconds),
     }
+
+
+def describe_bars(context: dg.AssetExecutionContext, loaded: BarsLoaded) -> Mapping[str, Any]:
+    """Counts of a load of bars; says in the log what was refused, what waits and who could not be asked."""
+    for note in (*loaded.refused[:MISSING_SHOWN], *loaded.notes):
+        context.log.warning(note)
+    for failure in loaded.failures:
+        context.log.error(failure)
+    counts = {"asks": loaded.asks, "new_bars": loaded.new, "changed_bars": loaded.changed, "left": loaded.left}
+    refused = {"refused": loaded.refused[:MISSING_SHOWN]} if loaded.refused else {}
+    return counts | refused | ({"failures": list(loaded.failures)} if loaded.failures else {})
 
 
 def describe_groups(days: Mapping[date, Sequence[Mapping[str, Any]]]) -> dict[date, Mapping[str, Any]]:

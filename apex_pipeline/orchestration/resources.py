@@ -10,8 +10,11 @@ from dataclasses import replace
 import dagster as dg
 
 from apex_pipeline import settings
+from apex_pipeline.bar_extraction import BarsLoaded
+from apex_pipeline.domain.bar_plan import BarWish
 from apex_pipeline.domain.risk_limits import RiskLimit
 from apex_pipeline.extraction import Observe
+from apex_pipeline.live.bars import load_market_data
 from apex_pipeline.live.history import HistoryLoaderService
 from apex_pipeline.pipeline import silent
 from apex_pipeline.store.db import Database
@@ -50,6 +53,14 @@ class IbFlex(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgum
         return HistoryLoaderService(db, replace(configured, ib=own))
 
 
+class Market(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
+    """The brokers that tell bars; hosts, ports and limits as in the environment."""
+
+    def load(self, db: Database, wish: BarWish, most_seconds: float, observe: Observe) -> BarsLoaded:
+        """Load bars into this database."""
+        return load_market_data(db, settings.load(), wish, most_seconds, observe)
+
+
 class Watch(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
     """The limits of risk, as in the environment."""
 
@@ -71,6 +82,7 @@ def resources(progress: Progress | None = None) -> dict[str, object]:
         "storage": Storage(url=dg.EnvVar("APEX_DATABASE_URL")),
         "futu": Futu(),
         "ib_flex": IbFlex(token=dg.EnvVar("IB_FLEX_TOKEN"), query_id=dg.EnvVar("IB_FLEX_QUERY_ID")),
+        "market": Market(),
         "watch": Watch(),
         "progress": progress or Progress(),
     }

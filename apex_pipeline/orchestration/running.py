@@ -9,13 +9,13 @@ import dagster as dg
 
 from apex_pipeline import settings
 from apex_pipeline.errors import ConfigError
-from apex_pipeline.orchestration.assets import DERIVED
+from apex_pipeline.orchestration.assets import DERIVED, MARKET
 from apex_pipeline.orchestration.dead_runs import end_dead_runs, sign_of_life
 from apex_pipeline.orchestration.failures import INTERACTIVE_TAG
 from apex_pipeline.orchestration.home import instance
 from apex_pipeline.orchestration.location import definitions
 from apex_pipeline.orchestration.resources import Progress
-from apex_pipeline.orchestration.steps import CASH_STEP, STEPS, main_step
+from apex_pipeline.orchestration.steps import BARS_STEP, CASH_STEP, STEPS, main_step
 from apex_pipeline.store.db import Database
 
 
@@ -31,21 +31,29 @@ class Outcome:
 
 
 def run_range(
-    first: date, last: date, brokers: Sequence[str], config: Mapping[str, Any], progress: Progress, *, cash: bool = True
+    first: date,
+    last: date,
+    brokers: Sequence[str],
+    config: Mapping[str, Any],
+    progress: Progress,
+    *,
+    cash: bool = True,
+    bars: Mapping[str, Any] | None = None,
 ) -> list[Outcome]:
     """Load these brokers over the range and do everything downstream, with what is stored if a load failed.
 
-    `cash`: whether to ask for cash flow too, which Futu tells day by day only.
+    `cash`: whether to ask for cash flow too, which Futu tells day by day only. `bars`: the run config of bars.
     """
     steps = [step for broker in brokers for step in STEPS[broker] if cash or step != CASH_STEP]
+    configs = {**dict.fromkeys(steps, config), BARS_STEP: bars or {}}
     with instance() as opened, _database() as db, sign_of_life(db) as alive:
         end_dead_runs(opened, db)
         tags = {**alive, **_range_tags(first, last)}
-        outcome = _run(opened, tags, steps, config, progress)
+        outcome = _run(opened, tags, steps, configs, progress)
         failed = outcome.errors.keys() & set(steps)
         if not failed or all(main_step(broker) in failed for broker in brokers):
             return [outcome]
-        return [outcome, _run(opened, tags, [], config, progress)]
+        return [outcome, _run(opened, tags, [], {}, progress)]
 
 
 def _database() -> Database:
@@ -67,14 +75,14 @@ def _run(
     opened: dg.DagsterInstance,
     tags: Mapping[str, str],
     steps: Sequence[str],
-    config: Mapping[str, Any],
+    configs: Mapping[str, Mapping[str, Any]],
     progress: Progress,
 ) -> Outcome:
     # without a load all checks look at what is stored, those of the raw tables too
     job = definitions(progress).resolve_job_def("backfill_job" if steps else "derive_job")
     result = job.execute_in_process(
         run_config={
-            "ops": {step: {"config": dict(config)} for step in steps},
+            "ops": {step: {"config": dict(config)} for step, config in configs.items()},
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         },
         instance=opened,
@@ -88,7 +96,7 @@ def _run(
 def _selection(steps: Sequence[str]) -> list[dg.AssetKey]:
     """The tables of these loading steps and everything that follows."""
     loaded = [dg.AssetKey(table) for each in STEPS.values() for step in steps for table in each.get(step, ())]
-    return [*loaded, *(key for asset in DERIVED for key in asset.keys)]
+    return [*loaded, *(key for asset in (*MARKET, *DERIVED) for key in asset.keys)]
 
 
 def _errors(result: dg.ExecuteInProcessResult) -> dict[str, str]:

@@ -29,6 +29,7 @@ STEPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """Raw tables by loading step, by broker. The first step of a broker is the one that nothing can do without."""
 
 CASH_STEP = "futu_cash_flow"
+BARS_STEP = "bars"
 
 RAW_TABLES: Mapping[str, tuple[str, ...]] = {
     broker: tuple(table for tables in steps.values() for table in tables) for broker, steps in STEPS.items()

@@ -200,8 +200,8 @@ CHECKS = {
     },
 }
 WHOLE_JOBS = {"backfill_job", "daily_job"}
-JOBS = {*WHOLE_JOBS, "intraday_job", "derive_job", "snapshot_job"}
-TODAY_LEAVES_OUT = {"cash_raw_futu"}
+JOBS = {*WHOLE_JOBS, "intraday_job", "bars_job", "derive_job", "snapshot_job"}
+TODAY_LEAVES_OUT = {"ohlcv", "cash_raw_futu"}
 SCHEDULES = {
     "futu_daily": ("30 6 * * *", "Asia/Hong_Kong", "daily_job"),
     "ib_daily": ("30 6 * * *", "America/New_York", "daily_job"),
