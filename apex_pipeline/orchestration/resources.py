@@ -53,6 +53,14 @@ class IbFlex(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgum
         return HistoryLoaderService(db, replace(configured, ib=own))
 
 
+class Market(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
+    """The brokers that tell bars; hosts, ports and limits as in the environment."""
+
+    def load(self, db: Database, wish: BarWish, most_seconds: float, observe: Observe) -> BarsLoaded:
+        """Load bars into this database."""
+        return load_market_data(db, settings.load(), wish, most_seconds, observe)
+
+
 class Watch(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
     """The limits of risk, as in the environment."""
 
@@ -82,6 +90,7 @@ def resources(progress: Progress | None = None) -> dict[str, object]:
         "storage": Storage(url=dg.EnvVar("APEX_DATABASE_URL")),
         "futu": Futu(),
         "ib_flex": IbFlex(token=dg.EnvVar("IB_FLEX_TOKEN"), query_id=dg.EnvVar("IB_FLEX_QUERY_ID")),
+        "market": Market(),
         "watch": Watch(),
         "market": Market(),
         "progress": progress or Progress(),
