@@ -4,11 +4,11 @@ A line that needs a person begins with `!`. Lines are at most 100 columns wide, 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, tzinfo
 from typing import Any
 
 from apex_pipeline.cli.console import line
 from apex_pipeline.cli.opening import Opened
+from apex_pipeline.settings import DisplaySettings
 from apex_pipeline.store.copy_text import to_json
 from apex_pipeline.store.repositories.status import StatusRepository
 
@@ -29,11 +29,11 @@ Cells = tuple[bool, Sequence[str]]
 def tell_status(found: Opened, *, as_json: bool) -> None:
     """Print it, for a program or for a person on the clocks of the display time zone."""
     told = StatusRepository(found.db, found.migrations).status()
-    for text in [to_json(told)] if as_json else status_lines(told, found.settings.display_timezone):
+    for text in [to_json(told)] if as_json else status_lines(told, found.settings.display):
         line(text)
 
 
-def status_lines(told: Mapping[str, Any], zone: tzinfo) -> list[str]:
+def status_lines(told: Mapping[str, Any], forms: DisplaySettings) -> list[str]:
     """The status as lines of plain text."""
     known = told["open_breaks"] is not None
     heads = [*_server(told), *(_work(told) if known else ()), *(_engine(told) if known else ())]
@@ -41,7 +41,7 @@ def status_lines(told: Mapping[str, Any], zone: tzinfo) -> list[str]:
         f"{'!' if bad else ' '} {name:<12} {text}" for bad, name, text in sorted(heads, key=lambda one: not one[0])
     ]
     if known:
-        lines += [*_coverage(told, zone), *_snapshots(told), *_signals(told), *_failures(told, zone)]
+        lines += [*_coverage(told, forms), *_snapshots(told), *_signals(told), *_failures(told, forms)]
     return [text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…" for text in lines]
 
 
@@ -91,13 +91,13 @@ def _engine(told: Mapping[str, Any]) -> Iterable[Line]:
         yield leader["age_seconds"] > LATE_HEARTBEAT, "engine", said
 
 
-def _coverage(told: Mapping[str, Any], zone: tzinfo) -> list[str]:
+def _coverage(told: Mapping[str, Any], forms: DisplaySettings) -> list[str]:
     marks = {_name(row): row for row in told["watermarks"]}
     rows: list[Cells] = []
     for row in told["coverage"]:
         mark = marks.get(_name(row))
         late = mark is not None and _is_late(mark)
-        rows.append((late, [*_name(row), f"{row['from_date']}", f"{row['to_date']}", *_told(mark, zone)]))
+        rows.append((late, [*_name(row), *_dates(row, forms), *_told(mark, forms)]))
     names = ("broker", "account", "data", "market", "from", "to", "newest row", "told")
     return _table(names, rows)
 
@@ -130,20 +130,20 @@ def _signals(told: Mapping[str, Any]) -> list[str]:
     return _table(("risk", "metric", "scope", "value", "limit", "source", "raised"), rows)
 
 
-def _failures(told: Mapping[str, Any], zone: tzinfo) -> list[str]:
+def _failures(told: Mapping[str, Any], forms: DisplaySettings) -> list[str]:
     rows: list[Cells] = [
         (
             False,
             [
                 row["broker"],
                 row["data_type"],
-                _minute(row["finished_at"], zone),
+                f"{row['finished_at'].astimezone(forms.timezone):{forms.datetime_format}}",
                 " ".join((row["error"] or "").split()),
             ],
         )
         for row in told["recent_failures"]
     ]
-    return _table(("failed load", "data", f"at {_zone(told, zone)}", "why"), rows)
+    return _table(("failed load", "data", "at", "why"), rows)
 
 
 def _table(names: Sequence[str], rows: Iterable[Cells]) -> list[str]:
@@ -160,13 +160,13 @@ def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:
     return " ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
-def _told(mark: Mapping[str, Any] | None, zone: tzinfo) -> tuple[str, str]:
+def _told(mark: Mapping[str, Any] | None, forms: DisplaySettings) -> tuple[str, str]:
     """The date of the newest row, and when the broker told last; its status where that is not the usual one."""
     if mark is None:
         return "", ""
     at = mark["last_record_at"]
     status = "" if mark["status"] in WELL else f"{mark['status']} "
-    return f"{at.astimezone(zone):%Y-%m-%d}" if at else "", f"{status}{_ago(mark['age_seconds'])}"
+    return f"{at.astimezone(forms.timezone):{forms.date_format}}" if at else "", f"{status}{_ago(mark['age_seconds'])}"
 
 
 def _is_late(mark: Mapping[str, Any]) -> bool:
@@ -188,12 +188,8 @@ def _ago(seconds: Any) -> str:
     return f"{seconds:.0f} s ago"
 
 
-def _minute(at: datetime, zone: tzinfo) -> str:
-    return f"{at.astimezone(zone):%m-%d %H:%M}"
-
-
-def _zone(told: Mapping[str, Any], zone: tzinfo) -> str:
-    return f"{told['as_of'].astimezone(zone):%Z}"
+def _dates(row: Mapping[str, Any], forms: DisplaySettings) -> tuple[str, str]:
+    return f"{row['from_date']:{forms.date_format}}", f"{row['to_date']:{forms.date_format}}"
 
 
 def _number(value: Any) -> str:

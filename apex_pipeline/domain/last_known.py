@@ -5,7 +5,6 @@ None, never 0, and so is every sum that it would be part of. Money is in the `cu
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,6 +13,7 @@ from typing import Any
 
 from apex_pipeline.domain.lot_shares import trimmed
 from apex_pipeline.domain.performance import WIDE, win_rate
+from apex_pipeline.domain.risk_portfolio import most_common
 from apex_pipeline.domain.valuation import Rates, Trips
 
 _MONEY = Decimal(1).scaleb(-10)
@@ -125,7 +125,7 @@ def summary(known: Sequence[AccountKnown], rates: Rates, currency: str | None = 
     Amounts are converted at the rate of the day on which the account was known.
     """
     accounts = tuple(account_summary(one) for one in known)
-    target = currency or common_currency(accounts)
+    target = currency or most_common(one.currency for one in accounts)
     trips = [one.trips for one in known]
     every = sum((one for one in trips if one), Trips()) if trips and None not in trips else None
     dates = {one.daily_pnl_date for one in accounts}
@@ -143,12 +143,6 @@ def summary(known: Sequence[AccountKnown], rates: Rates, currency: str | None = 
         source="+".join(sorted({one.source for one in accounts if one.source})) or None,
         accounts=accounts,
     )
-
-
-def common_currency(accounts: Iterable[AccountSummary]) -> str | None:
-    """The currency of most accounts, of two equally common ones the first by name; None if no account has one."""
-    counted = Counter(one.currency for one in accounts if one.currency)
-    return min(counted, key=lambda name: (-counted[name], name), default=None)
 
 
 def is_held(told: Mapping[str, Any]) -> bool:

@@ -12,7 +12,8 @@ from typing import Any
 
 from simplejson import RawJSON
 
-from apex_pipeline.domain.last_known import account_summary, common_currency, summary
+from apex_pipeline.domain.last_known import account_summary, summary
+from apex_pipeline.domain.risk_portfolio import most_common
 from apex_pipeline.domain.valuation import Rates
 from apex_pipeline.serving.parameters import currency_of, page_of, scope_of
 from apex_pipeline.store.db import Database
@@ -79,7 +80,7 @@ class Answers:
         wanted = currency_of(told)
         known = self._known.known(scope_of(told))
         accounts = [account_summary(one) for one in known]
-        target = wanted or common_currency(accounts)
+        target = wanted or most_common(one.currency for one in accounts)
         currencies = {one.currency for one in accounts if one.currency} | ({target} if target else set())
         days = [one.as_of.date() for one in accounts if one.as_of]
         rates = self._known.rates(currencies, min(days)) if len(currencies) > 1 and days else Rates(())

@@ -39,6 +39,7 @@ class Wish:
 
     chunk_interval: str = "1 month"
     compression_after: str = "7 days"
+    snapshot_compression_after: str = "7 days"
     snapshot_retention_days: int | None = 365
     bar_retention_days: int | None = None
 
@@ -162,7 +163,8 @@ def _chunks(tx: Transaction, one: Hypertable, wish: Wish) -> Iterator[Step]:
 def _policies(tx: Transaction, one: Hypertable, wish: Wish, *, has_policies: bool) -> Iterator[Step]:
     days = wish.snapshot_retention_days if one.is_snapshot else wish.bar_retention_days
     keeping = None if days is None else f"{days} days"
-    compressing = f"compressed after {wish.compression_after}"
+    after = wish.snapshot_compression_after if one.is_snapshot else wish.compression_after
+    compressing = f"compressed after {after}"
     dropping = f"dropped after {keeping}"
     name = one.table.name
     if not has_policies:
@@ -181,10 +183,10 @@ def _policies(tx: Transaction, one: Hypertable, wish: Wish, *, has_policies: boo
                 "timescaledb.compress_orderby": f"{one.time} DESC",
             },
         )
-    compressed = _has_policy(tx, stored["compress_after"], wish.compression_after)
+    compressed = _has_policy(tx, stored["compress_after"], after)
     if not compressed:
         tx.execute("timescale_compress_no_more", table=name)
-        tx.execute("timescale_compress", table=name, after=wish.compression_after)
+        tx.execute("timescale_compress", table=name, after=after)
     yield Step(name, compressing, done=not compressed)
     if keeping:
         dropped = _has_policy(tx, stored["drop_after"], keeping)

@@ -1,10 +1,14 @@
 """How the pipeline stands, of the database alone: what is loaded, how old it is, what waits for a person."""
 
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
+from apex_pipeline.domain.results import RiskSignal
 from apex_pipeline.store.connection import where
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.migrate import MigrationRunner
+from apex_pipeline.store.repositories.risk import standing_signals
 from apex_pipeline.store.timescale import Timescale
 
 SEVERITIES = ("ERROR", "WARN", "INFO")
@@ -38,10 +42,10 @@ class StatusRepository:
             "timescaledb": Timescale(self._db).state().as_json(),
             "migration": max((one.version for one in migrations if one.applied_at is not None), default=0),
             "pending_migrations": pending,
-            **(dict.fromkeys(OF_TABLES) if pending else self._of_tables()),
+            **(dict.fromkeys(OF_TABLES) if pending else self._of_tables(server["as_of"])),
         }
 
-    def _of_tables(self) -> dict[str, Any]:
+    def _of_tables(self, as_of: datetime) -> dict[str, Any]:
         breaks = dict.fromkeys(SEVERITIES, 0) | {
             row["severity"]: row["breaks"] for row in self._db.fetch("status_breaks")
         }
@@ -56,6 +60,13 @@ class StatusRepository:
             "watermarks": self._db.fetch("status_watermarks"),
             "recent_failures": self._db.fetch("recent_failures"),
             "snapshots": self._db.fetch("status_snapshots"),
-            "risk_signals": self._db.fetch("status_risk_signals"),
+            "risk_signals": [_signal(one, as_of) for one in standing_signals(self._db)],
             "instances": self._db.fetch("status_instances"),
         }
+
+
+def _signal(signal: RiskSignal, as_of: datetime) -> dict[str, Any]:
+    names = ("signal_uid", "level", "signal_type", "metric", "scope", "value", "threshold", "source", "raised_at")
+    raised = signal.raised_at or as_of
+    age = Decimal((as_of - raised) // (as_of.resolution * 1000)) / 1000
+    return {**{name: getattr(signal, name) for name in names}, "age_seconds": age}
