@@ -69,14 +69,6 @@ class Watch(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgume
         return settings.load().risk_limits
 
 
-class Market(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
-    """The brokers that tell bars; hosts, ports and limits as in the environment."""
-
-    def load(self, db: Database, wish: BarWish, most_seconds: float, observe: Observe) -> BarsLoaded:
-        """Load bars into this database."""
-        return load_market_data(db, settings.load(), wish, most_seconds, observe)
-
-
 class Progress:
     """Tells a person what a stage is doing; the default tells nobody."""
 
@@ -92,6 +84,5 @@ def resources(progress: Progress | None = None) -> dict[str, object]:
         "ib_flex": IbFlex(token=dg.EnvVar("IB_FLEX_TOKEN"), query_id=dg.EnvVar("IB_FLEX_QUERY_ID")),
         "market": Market(),
         "watch": Watch(),
-        "market": Market(),
         "progress": progress or Progress(),
     }
