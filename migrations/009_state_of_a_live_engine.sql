@@ -195,21 +195,6 @@ COMMENT ON COLUMN research_records.at IS 'When the source says that it happened.
 CREATE INDEX research_records_by_symbol ON research_records (symbol, kind, at);
 CREATE INDEX research_records_by_time ON research_records (kind, at);
 
--- Bars that nobody wanted: minutes are loaded of the days that something was traded on, and those between are no fault.
--- squawk-ignore ban-drop-constraint
-ALTER TABLE ohlcv_gaps DROP CONSTRAINT ohlcv_gaps_reason_check;
--- squawk-ignore constraint-missing-not-valid
-ALTER TABLE ohlcv_gaps ADD CONSTRAINT ohlcv_gaps_reason_check
-    CHECK (reason IN ('HALT', 'HOLIDAY', 'HALF_DAY', 'NO_TRADE', 'VENDOR', 'NOT_ASKED'));
-COMMENT ON COLUMN ohlcv_gaps.reason IS 'HALT: told by somebody. NO_TRADE: the source answered, and had no bar. VENDOR: the source has none to give. NOT_ASKED: nobody wanted these.';
-
--- Other names that vendors and libraries use for the same exchanges.
-INSERT INTO exchange_info VALUES
-    ('XNYS', 'America/New_York', 'XNYS', 'USD', 1, NULL, NULL, 0, '20:00', '20:00'),
-    ('XNAS', 'America/New_York', 'XNYS', 'USD', 1, NULL, NULL, 0, '20:00', '20:00'),
-    ('XHKG', 'Asia/Hong_Kong', 'XHKG', 'HKD', NULL, '12:00', '13:00', 10, NULL, NULL),
-    ('HKEX', 'Asia/Hong_Kong', 'XHKG', 'HKD', NULL, '12:00', '13:00', 10, NULL, NULL);
-
 -- Named questions, by index whatever there is ----------------------------------------------------------------
 
 CREATE INDEX orders_norm_by_broker_id ON orders_norm (broker_order_id);
