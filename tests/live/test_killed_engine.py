@@ -41,14 +41,14 @@ def _begin_again(url: str) -> None:
 
 def test_an_engine_that_is_killed_recovers_what_it_acknowledged_or_the_change_in_flight(database_url: str) -> None:
     ends = kill_and_compare(database_url, FEW, seed=7)
-    assert len(set(ends)) > FEW / 3, "control: it is killed at different places"
+    assert len(set(ends)) > 2, "control: it is killed at different places"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_three_hundred_kills_at_random_moments_lose_nothing_and_mix_nothing(database_url: str) -> None:
     ends = kill_and_compare(database_url, MANY, seed=11)
-    assert len(set(ends)) > SIGNALS / 2
+    assert len(set(ends)) > 20, "control: it is killed at different places"
 
 
 def test_an_engine_that_stores_in_parts_would_be_caught(database_url: str) -> None:
