@@ -83,6 +83,7 @@ class LedgerLine:
 class LedgerView:
     """The ledger at the watermark of a snapshot and since; `movements` stand up to the watermark.
 
+    `lines` leave out what did not move and is held as the snapshot says.
     `is_comparable`: whether that ledger is the one the snapshot was made of, or has been told of its day since.
     """
 
