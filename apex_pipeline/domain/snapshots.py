@@ -206,7 +206,7 @@ def _opened(line: LedgerLine, qty: Decimal) -> dict[str, Any]:
 
 def _require_age(subject: str, captured_at: datetime, now: datetime, max_age: timedelta) -> None:
     if captured_at > now + CLOCKS_DIFFER:
-        raise UnusableSnapshot(f"{subject} are of {_at(captured_at)}, which is yet to come")
+        raise UnusableSnapshot(f"{subject}: captured at {_at(captured_at)}, which is yet to come")
     if now - captured_at > max_age:
         age, most = (now - captured_at).total_seconds(), max_age.total_seconds()
         raise UnusableSnapshot(

@@ -2,19 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, cast
 
 from apex_pipeline.errors import ConfigError
+from apex_pipeline.settings import SnapshotSettings
 
-KEYS = (
-    "enabled", "interval_seconds", "position_interval_sec", "account_interval_sec", "risk_interval_sec",
-    "capture_on_shutdown", "retention_days", "compression_after_days",
-)  # fmt: skip
+USUAL = SnapshotSettings()
+KEYS = tuple(field.name for field in fields(SnapshotSettings))
 """What `snapshots:` of apex.yaml may hold."""
-
-ENGINE_SECONDS, PIPELINE_SECONDS, RETENTION_DAYS = 60.0, 300.0, 365
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +33,15 @@ def plan_of(config: Any = None) -> SnapshotPlan:
     A mapping that tells `interval_seconds` alone means it for every kind; the default of a kind is a minute.
     """
     told = _told(config)
-    usual = told.get("interval_seconds", ENGINE_SECONDS) if isinstance(config, Mapping) else ENGINE_SECONDS
+    each = told.get("interval_seconds") if isinstance(config, Mapping) else None
     return SnapshotPlan(
         enabled=_is_so(told, "enabled"),
-        positions=_positive(told, "position_interval_sec", usual),
-        accounts=_positive(told, "account_interval_sec", usual),
-        risk=_positive(told, "risk_interval_sec", usual),
-        pipeline=_positive(told, "interval_seconds", PIPELINE_SECONDS),
+        positions=_positive(told, "position_interval_sec", each or USUAL.position_interval_sec),
+        accounts=_positive(told, "account_interval_sec", each or USUAL.account_interval_sec),
+        risk=_positive(told, "risk_interval_sec", each or USUAL.risk_interval_sec),
+        pipeline=_positive(told, "interval_seconds", USUAL.interval_seconds),
         capture_on_shutdown=_is_so(told, "capture_on_shutdown"),
-        retention_days=_positive(told, "retention_days", RETENTION_DAYS),
+        retention_days=_positive(told, "retention_days", USUAL.retention_days),
     )
 
 
@@ -69,7 +66,7 @@ def _attributes(of: Any) -> dict[str, Any]:
 
 
 def _is_so(told: Mapping[str, Any], name: str) -> bool:
-    value = told.get(name, True)
+    value = told.get(name, getattr(USUAL, name))
     word = str(value).strip().lower()
     if word not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
         raise ConfigError(f"snapshots.{name} is {value!r}; it is true or false")

@@ -528,9 +528,13 @@ def test_a_child_of_a_fork_ends_on_sigterm_and_captures_nothing(db: Database) ->
     forking = """
     import os
     service.start()
+    here, there = os.pipe()
     pid = os.fork()
     if not pid:
+        signal.alarm(60)  # whatever happens
+        os.write(there, b"!")  # a signal that comes before Python is back from the fork is lost
         while True: time.sleep(60)
+    os.read(here, 1)
     os.kill(pid, signal.SIGTERM)
     _, status = os.waitpid(pid, 0)
     assert os.WTERMSIG(status) == signal.SIGTERM

@@ -137,6 +137,7 @@ def test_a_snapshot_of_any_moment_and_what_moved_since_is_the_cold_start_of_both
     accounts = accounts_of(book)
     assert {broker for broker, _ in accounts} == {"FUTU", "IB"}
     brokers = [{"name": broker.lower(), "account_id": account_id} for broker, account_id in accounts]
+    query(book.url, "DELETE FROM risk_snapshots")
     draw, keeper, tails, compared = random.Random(7), SnapshotKeeper(book), 0, 0
     for _ in range(25):
         captured_at = first + draw.random() * (last - first)
@@ -386,7 +387,7 @@ def test_account_snapshots_are_there_of_all_or_of_none_and_young_and_readable(db
     query(db.url, "UPDATE account_snapshots SET net_liquidation = 'NaN' WHERE account_id = '2'")
     assert "net_liquidation is NaN" in refused(db, both)
     query(db.url, "UPDATE account_snapshots SET net_liquidation = 5, captured_at = %s", NOW - timedelta(hours=2))
-    assert "account snapshot of IB U1 are stale" in refused(db, both)
+    assert "account snapshot of IB U1: stale" in refused(db, both)
 
 
 def test_what_nobody_asks_for_refuses_nothing(db: Database) -> None:
