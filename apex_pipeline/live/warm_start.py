@@ -163,9 +163,9 @@ class WarmStartService:
     def _risk(self, keys: Sequence[Key], now: datetime, *, is_needed: bool) -> RiskSnapshot | None:
         """The figures of everything, else of the only account."""
         repository = RiskSnapshotRepository(self._db)
-        found = repository.get_latest()
+        found = repository.get_latest_of_engine()
         if found is None and len(keys) == 1:
-            found = repository.get_latest(keys[0][1])
+            found = repository.get_latest_of_engine(keys[0][1])
         try:
             if found is not None:
                 check_risk(found, now, self._max_age)

@@ -257,6 +257,20 @@ def test_an_engine_gets_back_what_it_told_with_exact_numbers(db: Database) -> No
     assert engine.risk["metrics"] == {"gross": D("1.5")}
 
 
+@pytest.mark.parametrize("at", [SOON + timedelta(seconds=1), NOW - timedelta(days=3)])
+def test_what_the_pipeline_measured_is_not_handed_to_an_engine(db: Database, at: datetime) -> None:
+    keep(db, row(APPLE, 1))
+    keep_account(db)
+    risks = RiskSnapshotRepository(db)
+    risks.insert(RiskSnapshot("PORTFOLIO", at, {"gross_exposure": D(2)}, "LIMITS"))
+    assert Engine().start(db) == ended(1, 1, 120.0), "of an engine that told no risk there is none, and none is stale"
+    risks.insert(RiskSnapshot("PORTFOLIO", SOON, {"gross": D("1.5")}))
+    engine = Engine()
+    assert engine.start(db) == ended(1, 1, 120.0, has_risk=True)
+    assert engine.risk is not None
+    assert engine.risk["metrics"] == {"gross": D("1.5")}
+
+
 def test_a_trade_that_the_snapshot_has_already_is_not_added_again(db: Database) -> None:
     Book([move("A", 0, 100, 10)]).store(db)
     keep(db, row(APPLE, 100), captured_at=at(day(0), 15))

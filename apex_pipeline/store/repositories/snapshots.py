@@ -15,7 +15,7 @@ from apex_pipeline.domain.results import PORTFOLIO, RiskSnapshot
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.generic import Repository
 from apex_pipeline.store.selecting import Within
-from apex_pipeline.store.tables import ACCOUNT_SNAPSHOTS, POSITION_SNAPSHOTS, RISK_SNAPSHOTS
+from apex_pipeline.store.tables import ACCOUNT_SNAPSHOTS, POSITION_SNAPSHOTS, RISK_SNAPSHOTS, row_as
 
 T = TypeVar("T")
 
@@ -92,6 +92,11 @@ class RiskSnapshotRepository(Snapshots[RiskSnapshot]):
     def get_at(self, at: datetime | None, scope: str = PORTFOLIO) -> RiskSnapshot | None:
         """The newest snapshot that was captured not after `at`, or None."""
         return next(iter(self.find_where(1, NEWEST, scope=scope, captured_at=Within(None, at))), None)
+
+    def get_latest_of_engine(self, scope: str = PORTFOLIO) -> RiskSnapshot | None:
+        """The newest snapshot that an engine captured, not the pipeline itself, or None."""
+        row = self._db.fetchrow("risk_of_engine", scope=scope)
+        return row_as(RiskSnapshot, row) if row else None
 
     def get_by_time_range(
         self, start: datetime | None = None, end: datetime | None = None, scope: str = PORTFOLIO
