@@ -209,9 +209,7 @@ def _require_age(subject: str, captured_at: datetime, now: datetime, max_age: ti
         raise UnusableSnapshot(f"{subject}: captured at {_at(captured_at)}, which is yet to come")
     if now - captured_at > max_age:
         age, most = (now - captured_at).total_seconds(), max_age.total_seconds()
-        raise UnusableSnapshot(
-            f"{subject} are stale: {age:.0f} s old ({_at(captured_at)}), and at most {most:g} s count"
-        )
+        raise UnusableSnapshot(f"{subject}: stale, {age:.0f} s old ({_at(captured_at)}); at most {most:g} s count")
 
 
 def _checked(subject: str, row: Any) -> dict[str, Any]:
