@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import zip_longest
 
 from apex_pipeline.domain.market import BarAsk, BarQuota, Timeframe
 from apex_pipeline.domain.models import AssetClass, Broker
@@ -134,7 +135,14 @@ def plan(wanted: Iterable[Wanted], tellers: Sequence[Teller], wish: BarWish, ses
         best = min(paid, key=lambda t: (t.broker != one.told_by, budget[t.broker].costs(one.listed.codes[t.broker])))
         budget[best.broker].spend(one.listed.codes[best.broker])
         asks[best.broker] += each[best.broker]
-    return Plan(dict(asks), left)
+    return Plan({broker: _alternating(some) for broker, some in asks.items()}, left)
+
+
+def _alternating(asks: Sequence[BarAsk]) -> list[BarAsk]:
+    """Daily bars and others in turns, each in their order: neither waits until all of the other is told."""
+    whole = [ask for ask in asks if ask.timeframe is Timeframe.DAY]
+    parts = [ask for ask in asks if ask.timeframe is not Timeframe.DAY]
+    return [ask for turn in zip_longest(parts, whole) for ask in turn if ask is not None]
 
 
 def askable(wanted: Iterable[Wanted], tellers: Sequence[Teller], wish: BarWish) -> set[Broker]:

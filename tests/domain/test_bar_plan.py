@@ -97,8 +97,18 @@ def test_two_lengths_of_one_instrument_take_one_of_the_quota() -> None:
     one = listed()
     both = [wanted(one), wanted(one, timeframe=Timeframe.MINUTE)]
     found = planned(both, futu(1))
-    assert [ask.timeframe for ask in found.asks[Broker.FUTU]] == [Timeframe.DAY, Timeframe.MINUTE]
+    assert [ask.timeframe for ask in found.asks[Broker.FUTU]] == [Timeframe.MINUTE, Timeframe.DAY]
     assert not found.left
+
+
+def test_days_and_minutes_take_turns() -> None:
+    some = [
+        wanted(listed(f"US.{n}"), timeframe=length) for n in range(2) for length in (Timeframe.DAY, Timeframe.MINUTE)
+    ]
+    asks = planned(some, IB).asks[Broker.IB]
+    assert [(ask.symbol, ask.timeframe.value) for ask in asks] == [
+        ("US.0", "1m"), ("US.0", "1d"), ("US.1", "1m"), ("US.1", "1d")
+    ]  # fmt: skip
 
 
 def test_days_are_one_ask_and_minutes_are_asked_by_neighbouring_sessions() -> None:
