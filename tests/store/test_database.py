@@ -169,7 +169,7 @@ def test_after_close_it_is_used_again(ndb: Database) -> None:
 def test_a_server_that_is_not_there_is_unhealthy_and_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def refuse(url: str, _: float | None) -> Any:
+    def refuse(url: str, *_: object, **__: object) -> Any:
         asked.append(url)
         raise StorageUnavailable("cannot reach it")
 

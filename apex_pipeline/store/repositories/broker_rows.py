@@ -14,7 +14,7 @@ from apex_pipeline.domain.records import ALL_MARKETS, Ask, Call, Content, Docume
 from apex_pipeline.errors import StorageError
 from apex_pipeline.store.copy_text import to_json
 from apex_pipeline.store.db import Database
-from apex_pipeline.store.repositories.generic import Finder
+from apex_pipeline.store.repositories.generic import Finder, refusals_told
 from apex_pipeline.store.repositories.loads import LoadRepository
 from apex_pipeline.store.selecting import Within
 from apex_pipeline.store.tables import FEES, ORDERS, TRADES, RawRow, Table, as_row, raw_table
@@ -58,7 +58,7 @@ class BrokerRows(Finder[T]):
         call = Call(f"engine_{self._kind}", accounts.pop() if len(accounts) == 1 else None, ALL_MARKETS, first, last)
         now = datetime.now(UTC)
         loads = LoadRepository(self._db, self._broker)
-        with self._db.transaction() as tx:
+        with refusals_told(raw_table(self._broker, self._kind)), self._db.transaction() as tx:
             run_id = loads.begin_run(Ask(first, last, today=last))
             loaded = loads.store(run_id, call, self._delivery(given, now), now)
             tx.execute("run_end", run_id=run_id, outcome="DONE")

@@ -5,7 +5,7 @@ their seal. Named questions on top are in the other modules of this folder.
 """
 
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -218,13 +218,17 @@ class Repository(Finder[T]):
         if self._table.name not in ENGINE_TABLES:
             raise StorageError(f"{self._table.name} is written by the pipeline: correct its source instead")
 
-    @contextmanager
-    def _refusals_told(self) -> Generator[None]:
-        """A row that a constraint of the table refuses, in one line."""
-        try:
-            yield
-        except (psycopg2.IntegrityError, psycopg2.DataError, psycopg2.errors.DatatypeMismatch) as error:
-            raise StorageError(f"{self._table.name} refuses a row: {reason(error)}") from error
+    def _refusals_told(self) -> AbstractContextManager[None]:
+        return refusals_told(self._table)
+
+
+@contextmanager
+def refusals_told(table: Table) -> Generator[None]:
+    """A row that a constraint of the table refuses, in one line."""
+    try:
+        yield
+    except (psycopg2.IntegrityError, psycopg2.DataError, psycopg2.errors.DatatypeMismatch) as error:
+        raise StorageError(f"{table.name} refuses a row: {reason(error)}") from error
 
 
 def _storable(values: Row) -> Row:
