@@ -115,7 +115,7 @@ def test_materializing_one_day_succeeds_and_its_rows_are_in_the_database(
     served: Served, one_day: dict[str, Any]
 ) -> None:
     assert one_day["status"] == "SUCCESS"
-    assert one_day["stats"] == {"stepsSucceeded": 11, "stepsFailed": 0, "materializations": len(ALL)}
+    assert one_day["stats"] == {"stepsSucceeded": 13, "stepsFailed": 0, "materializations": len(ALL)}
     assert {check["name"] for check in one_day["assetChecks"]} == set(CHECKS)
     expected = invented(served.place, ONE_DAY, ONE_DAY)
     assert expected
@@ -210,6 +210,7 @@ def test_the_schedules_are_listed_with_their_hours_and_stopped_until_a_person_st
     } == {
         "futu_daily": ("30 6 * * *", "Asia/Hong_Kong", "daily_job"),
         "ib_daily": ("30 6 * * *", "America/New_York", "daily_job"),
+        "snapshots_every_few_minutes": ("*/5 * * * *", "UTC", "snapshot_job"),
     }
     assert {schedule["scheduleState"]["status"] for schedule in served.ui.schedules().values()} == {"STOPPED"}
 

@@ -32,7 +32,7 @@ def test_what_is_told_as_nothing_is_the_default() -> None:
     ("told", "message"),
     [
         ({"pool": {"max_conections": 5}}, "database.pool has an unknown key 'max_conections'; .* 'max_connections'"),
-        ({"min_connections": "few"}, "min_connections is 'few'; it must be a whole number"),
+        ({"min_connections": "few"}, "min_connections must be a whole number, not 'few'"),
         ({"pool": {"min_connections": 5, "max_connections": 2}}, "a pool of 5 to 2 connections cannot be"),
         ({"passwd": "x"}, "database has an unknown key 'passwd'; the nearest known one is 'password'"),
     ],
