@@ -11,7 +11,7 @@ from apex_pipeline.brokers.contract import Acquire, BrokerPort
 from apex_pipeline.brokers.futu.port import FutuBroker, FutuSettings
 from apex_pipeline.domain.records import Ask, LoadScope
 from apex_pipeline.extraction import Ingested
-from apex_pipeline.live.history import HistoryLoaderService
+from apex_pipeline.live.history import HistoryLoaderService, normalize_all
 from apex_pipeline.store.db import Database
 from tests.cli import books
 from tests.cli.books import Book
@@ -31,15 +31,20 @@ class Loader:
     today: date
     seen: int = field(default=0)
 
-    def load(self, first: date, last: date, market: str = "ALL", *, cash: bool = False) -> Ingested:
-        """Extract and derive; a refusal raises."""
+    def load(
+        self, first: date, last: date, market: str = "ALL", *, cash: bool = False, follow: bool = False
+    ) -> Ingested:
+        """Extract and normalize; `follow`: do everything that follows too, checks included. A refusal raises."""
         service = _AsOf(self.db, self.home, self.server.port, self.today)
         self.seen = len(self.server.asked)
         ask = Ask(first, last, self.today, market=market)
         told = service.extract("futu", ask)
         if cash:
             service.extract("futu", replace(ask, scope=LoadScope.CASH))
-        service.derive(first, last)
+        if follow:
+            service.derive(first, last)
+        else:
+            normalize_all(self.db, first, last)
         return told
 
     def requests(self) -> dict[int, Counter[int]]:

@@ -178,10 +178,10 @@ def _broken(order: Made, what: str) -> Made:
 def test_nothing_changes_the_next_day(db: Database, tmp_path: Path) -> None:
     one = book(SEED, SIZE, YESTERDAY, DAYS)
     with OpenD(login(one, Style())) as server:
-        Loader(db, tmp_path, server, one.today).load(one.first, one.today)
+        Loader(db, tmp_path, server, one.today).load(one.first, one.today, follow=True)
         written = written_rows(db.url)
         loader = Loader(db, tmp_path, server, one.today + timedelta(days=1))
-        loader.load(one.today + timedelta(days=1), one.today + timedelta(days=1))
+        loader.load(one.today + timedelta(days=1), one.today + timedelta(days=1), follow=True)
     assert {account: counted.total() for account, counted in loader.requests().items() if counted.total() > 6} == {}
     now = written_rows(db.url)
     assert {table for table in written if written[table] != now[table]} == set()
