@@ -20,6 +20,7 @@ from apex_pipeline.domain.instruments import plain
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.errors import ConfigError
 from apex_pipeline.orchestration.processes import require_free_port, serving
+from apex_pipeline.orchestration.ui_token import address_of
 from apex_pipeline.reports.tables import ReportTable, report_tables
 from apex_pipeline.settings import FutuSettings, IbSettings, Settings
 from apex_pipeline.store.db import Database
@@ -76,9 +77,10 @@ def demo(configured: Settings, wish: DemoWish) -> int:
 def serve(found: Opened, port: int) -> None:
     """Serve the Dagster UI until Ctrl-C."""
     say("starting the Dagster UI")
+    folder = found.settings.home / "dagster"
     try:
-        with serving(found.settings.home / "dagster", port) as wait:
-            line(f"\nDagster UI   http://127.0.0.1:{port}")
+        with serving(folder, port) as wait:
+            line(f"\nDagster UI   {address_of(folder, port)}")
             line(f"PostgreSQL   {found.told_url}")
             line("Ctrl-C ends everything; the data stays.")
             wait()

@@ -39,7 +39,7 @@ def serving(folder: Path, ui_port: int) -> Generator[Callable[[], None]]:
         code = ["dagster", "code-server", "start", "-m", "apex_pipeline.definitions", "-h", HOST, "-p", str(code_port)]
         programs = [stack.enter_context(_program(code, folder / "code-server.log"))]
         _wait(programs, lambda: not port_is_free(code_port), folder)
-        web = ["dagster-webserver", "-h", HOST, "-p", str(ui_port), *workspace]
+        web = ["python", "-m", "apex_pipeline.orchestration.ui", "--port", str(ui_port)]
         programs.append(stack.enter_context(_program(web, folder / "webserver.log")))
         programs.append(stack.enter_context(_program(["dagster-daemon", "run", *workspace], folder / "daemon.log")))
         _wait(programs, lambda: _answers(ui_port), folder)

@@ -9,6 +9,7 @@ import httpx
 
 from apex_pipeline.brokers.scenario import Scenario
 from apex_pipeline.orchestration.processes import HOST, free_port, serving
+from apex_pipeline.orchestration.ui_token import address_of
 from tests.orchestration.conftest import Place, made_place
 from tests.orchestration.graphql import Ui
 
@@ -21,15 +22,21 @@ class Served:
 
     place: Place
     ui: Ui
+    port: int
 
 
 @contextmanager
 def served_place(server_url: str, scenario: Scenario, home: Path) -> Generator[Served]:
     """Start everything on free ports and stop it afterwards."""
     port = free_port()
-    with (
-        made_place(server_url, scenario, home) as place,
-        serving(place.folder, port),
-        httpx.Client(base_url=f"http://{HOST}:{port}", timeout=ANSWER_SECONDS) as client,
-    ):
-        yield Served(place, Ui(client))
+    with made_place(server_url, scenario, home) as place, serving(place.folder, port), entered(place, port) as client:
+        yield Served(place, Ui(client), port)
+
+
+@contextmanager
+def entered(place: Place, port: int) -> Generator[httpx.Client]:
+    """A browser in which a person has opened the printed address."""
+    own = f"http://{HOST}:{port}"
+    with httpx.Client(base_url=own, headers={"origin": own}, timeout=ANSWER_SECONDS, follow_redirects=True) as client:
+        assert client.get(address_of(place.folder, port)).is_success
+        yield client

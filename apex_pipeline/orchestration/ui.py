@@ -1,0 +1,119 @@
+"""Serves Dagster's page behind the guard: `python -m apex_pipeline.orchestration.ui --port 3000`.
+
+On the loopback interface people may do everything there; on any other one they may only look. At the start the guard
+is attacked through its own port, and nothing is served if an attack is not refused.
+"""
+
+import argparse
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+import httpx
+import uvicorn
+from dagster import DagsterInstance
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster_webserver.app import create_app_from_workspace_process_context
+
+from apex_pipeline.loopback import NAMES, own_hosts, own_origins
+from apex_pipeline.orchestration.ui_guard import GRAPHQL, Door, Guard
+from apex_pipeline.orchestration.ui_token import token_of
+
+HOST = "127.0.0.1"
+STATEMENT_MILLISECONDS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW = 15_000, 3_600, 20
+"""What `dagster-webserver` gives its storage."""
+ATTACK_SECONDS = 30
+MUTATION = "mutation { setNuxSeen }"
+"""An attack that would do no harm."""
+
+
+def door_of(folder: Path, port: int, host: str = HOST, names: Iterable[str] = ()) -> Door:
+    """What opens the page on this port; `names` are those under which a proxy serves it, by https.
+
+    Cookies hold for all ports of a machine: each has its own.
+    """
+    hosts = own_hosts(port, {*NAMES, host})
+    origins = own_origins(hosts) | {f"https://{name}" for name in names}
+    return Door(hosts | frozenset(names), origins, token_of(folder), f"apex_ui_{port}")
+
+
+def serve(folder: Path, host: str, port: int, names: Sequence[str]) -> bool:
+    """Serve until SIGINT or SIGTERM; returns whether the guard held."""
+    is_loopback = ip_address(host).is_loopback
+    with DagsterInstance.get() as instance:
+        instance.optimize_for_webserver(STATEMENT_MILLISECONDS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW)
+        target = WorkspaceFileTarget([str(folder / "workspace.yaml")])
+        with WorkspaceProcessContext(instance, target, read_only=not is_loopback) as context:
+            guard = Guard(create_app_from_workspace_process_context(context), door_of(folder, port, host, names))
+            server = uvicorn.Server(uvicorn.Config(guard, host, port, log_level="warning", server_header=False))
+            test = SelfTest(guard, server, host, port)
+            test.start()
+            server.run()
+    return test.holds
+
+
+class SelfTest(threading.Thread):
+    """Attacks the guard of a server that starts, then opens it, or ends the server if an attack was not refused."""
+
+    def __init__(self, guard: Guard, server: uvicorn.Server, host: str, port: int) -> None:
+        super().__init__(name="attacks the guard", daemon=True)
+        self.holds = False
+        self._guard = guard
+        self._server = server
+        self._place = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104  # compared only
+
+    def run(self) -> None:
+        if not self._wait():
+            return
+        passed = [name for name, answer in self._attacks() if answer.headers.get("x-apex-refused") != name]
+        if passed:
+            sys.stderr.write(f"the guard of the page does not hold ({', '.join(passed)}): nothing is served\n")
+            self._server.should_exit = True
+        else:
+            self.holds = self._guard.is_open = True
+
+    def _wait(self) -> bool:
+        deadline = time.monotonic() + ATTACK_SECONDS
+        while not self._server.started and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return self._server.started
+
+    def _attacks(self) -> list[tuple[str, httpx.Response]]:
+        """What the worst of other pages, and a program of another user of this machine, would send."""
+        with httpx.Client(base_url=self._place, timeout=ATTACK_SECONDS, trust_env=False) as client:
+            own = {"content-type": "application/json", "origin": self._place}
+            asked = {"query": MUTATION}
+            return [
+                ("host", client.get(GRAPHQL, params=asked, headers={"host": "rebound.example"})),
+                ("origin", client.post(GRAPHQL, json=asked, headers={"origin": "https://other.example"})),
+                ("site", client.get(GRAPHQL, params=asked, headers={"sec-fetch-site": "cross-site"})),
+                ("media-type", client.post(GRAPHQL, content=MUTATION, headers={"content-type": "text/plain"})),
+                ("token", client.post(GRAPHQL, json=asked, headers=own)),
+            ]
+
+
+def _free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        return probe.connect_ex((host, port)) != 0
+
+
+def main() -> int:
+    """Read the arguments and serve; 1 if the guard did not hold or the port is taken."""
+    parser = argparse.ArgumentParser(prog="python -m apex_pipeline.orchestration.ui", description=__doc__)
+    parser.add_argument("--host", default=HOST, help="the address to listen on; beyond loopback people may only look")
+    parser.add_argument("--port", type=int, default=3000)
+    parser.add_argument("--name", action="append", default=[], help="a name under which a proxy serves it by https")
+    told = parser.parse_args()
+    if not _free(told.host, told.port):
+        parser.error(f"port {told.port} is in use")
+    return 0 if serve(Path(os.environ["DAGSTER_HOME"]), told.host, told.port, told.name) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
