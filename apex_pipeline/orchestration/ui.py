@@ -1,6 +1,7 @@
 """Serves Dagster's page behind the guard: `python -m apex_pipeline.orchestration.ui --port 3000`.
 
-On the loopback interface people may do everything there; on any other one they may only look. At the start the guard
+On the loopback interface people may do everything there; where others reach it (another interface, a proxy with a name of
+its own) they may only look. At the start the guard
 is attacked through its own port, and nothing is served if an attack is not refused.
 """
 
@@ -44,12 +45,12 @@ def door_of(folder: Path, port: int, host: str = HOST, names: Iterable[str] = ()
 
 
 def serve(folder: Path, host: str, port: int, names: Sequence[str]) -> bool:
-    """Serve until SIGINT or SIGTERM; returns whether the guard held."""
-    is_loopback = ip_address(host).is_loopback
+    """Serve until SIGINT or SIGTERM; returns whether the guard held. Read-only where others than this machine reach it."""
+    reaches_out = bool(names) or not ip_address(host).is_loopback
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(STATEMENT_MILLISECONDS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW)
         target = WorkspaceFileTarget([str(folder / "workspace.yaml")])
-        with WorkspaceProcessContext(instance, target, read_only=not is_loopback) as context:
+        with WorkspaceProcessContext(instance, target, read_only=reaches_out) as context:
             guard = Guard(create_app_from_workspace_process_context(context), door_of(folder, port, host, names))
             server = uvicorn.Server(uvicorn.Config(guard, host, port, log_level="warning", server_header=False))
             test = SelfTest(guard, server, host, port)
