@@ -259,6 +259,15 @@ def test_a_fill_told_seconds_after_its_print_may_be_of_the_minute_before(db: Dat
     assert [one.subject for one in findings(db, INSIDE, MONDAY)] == ["too_late"]
 
 
+def test_a_fill_outside_of_its_minute_under_two_names_is_one_finding(db: Database) -> None:
+    calendars(db)
+    ten = at_clock(MONDAY, 10)
+    write(db, bar(APPLE, ten), bar(APPLE, ten, "1min"), fill("out", "20", ten))
+    (found,) = findings(db, INSIDE, FIRST, LAST)
+    assert (found.subject, found.evidence["rows"][1]) == ("out", f"ohlcv/{APPLE}/1m/{opened(ten)[0]}")
+    assert compared(db, INSIDE, MONDAY) == 1
+
+
 def test_fills_that_need_not_be_inside_of_a_bar_are_not_compared(db: Database) -> None:
     calendars(db)
     ten = at_clock(MONDAY, 10)

@@ -2,7 +2,8 @@
 -- of the price: prices are rounded to ticks, bars and fills not always to the same). A fill may be told some seconds
 -- after its print, so the minute before or after counts too where the fill is that near to it. Left out are legs of
 -- combinations (only their net price is quoted), book entries, fills outside of the session (auctions, extended hours),
--- bars that were adjusted afterwards and bars of an impossible shape, of which E03 speaks.
+-- bars that were adjusted afterwards and bars of an impossible shape, of which E03 speaks. A fill beside minutes under two
+-- names of their length is one finding.
 WITH outside AS (
     SELECT t.trade_uid, t.order_uid, t.broker, t.account_id, t.symbol, t.side, t.qty, t.price, t.currency, t.trade_date,
            t.executed_at, b.timeframe, b.opened_at, b.open, b.high, b.low, b.close, b.volume, b.source, tick.size AS tick
@@ -19,7 +20,8 @@ WITH outside AS (
            OR (d.is_session AND (d.opens_at IS NULL OR t.executed_at BETWEEN d.opens_at AND d.closes_at)))
       AND t.price NOT BETWEEN b.low - tick.size AND b.high + tick.size
 )
-SELECT o.broker, o.account_id, o.trade_uid AS subject, o.trade_date AS business_date,
+SELECT DISTINCT ON (o.broker, o.account_id, o.trade_uid)
+       o.broker, o.account_id, o.trade_uid AS subject, o.trade_date AS business_date,
        CASE WHEN o.price < near.low THEN near.low ELSE near.high END AS expected, o.price AS actual, o.currency,
        'WARN' AS severity, NULL::text AS cause,
        jsonb_build_object(
@@ -40,4 +42,4 @@ CROSS JOIN LATERAL (
                           date_trunc('minute', o.executed_at + interval '1 second'))
 ) AS near
 WHERE r.legs IS NULL AND r.combo_id IS NULL AND o.price NOT BETWEEN near.low - o.tick AND near.high + o.tick
-ORDER BY 1, 2, 3
+ORDER BY 1, 2, 3, o.timeframe
