@@ -39,6 +39,11 @@ class Clock:
         return self.now
 
 
+def send(pace: Pace, contract: str, request: object) -> None:
+    pace.wait(contract, request)
+    pace.sent(contract, request)
+
+
 # Pace -----------------------------------------------------------------------------------------------------------
 
 
@@ -46,24 +51,46 @@ def test_the_sixth_request_of_a_contract_waits_two_seconds_and_another_contract_
     clock = Clock()
     pace = Pace(clock.sleep, clock)
     for number in range(5):
-        pace.wait("AAPL", number)
-    pace.wait("MSFT", 0)
+        send(pace, "AAPL", number)
+    send(pace, "MSFT", 0)
     assert clock.slept == []
-    pace.wait("AAPL", 5)
+    send(pace, "AAPL", 5)
     assert 2 < sum(clock.slept) < 2.2
 
 
 def test_the_same_request_waits_fifteen_seconds_and_another_does_not() -> None:
     clock = Clock()
     pace = Pace(clock.sleep, clock)
-    pace.wait("AAPL", "monday")
-    pace.wait("AAPL", "tuesday")
+    send(pace, "AAPL", "monday")
+    send(pace, "AAPL", "tuesday")
     assert clock.slept == []
-    pace.wait("AAPL", "monday")
+    send(pace, "AAPL", "monday")
     assert 15 < sum(clock.slept) < 15.2
     clock.now += 16
-    pace.wait("AAPL", "monday")
+    send(pace, "AAPL", "monday")
     assert len(clock.slept) == 1
+
+
+def test_what_waited_for_more_than_its_pace_counts_from_when_it_was_sent() -> None:
+    clock = Clock()
+    pace = Pace(clock.sleep, clock)
+    for number in range(5):
+        pace.wait("AAPL", number)
+        clock.now += 0 if number else 60  # the first one waits for a grant
+        pace.sent("AAPL", number)
+    send(pace, "AAPL", 5)
+    assert 2 < sum(clock.slept) < 2.2
+
+
+def test_a_grant_is_taken_when_the_request_leaves_and_not_before_a_pause() -> None:
+    """Else grants that left the window would allow more requests than arrive apart."""
+    done: list[str] = []
+    with GatewaySimulator(scenario()) as gateway:
+        told = told_by(gateway, sleep=lambda _: done.append("pause"), acquire=lambda _: done.append("grant"))
+        with told as session:
+            session.bars(ask(MONDAY, MONDAY))
+            session.bars(ask(MONDAY, MONDAY))
+    assert done == ["grant", "pause", "grant"]
 
 
 def test_a_gateway_that_keeps_ib_s_rules_finds_nothing_to_complain_about() -> None:

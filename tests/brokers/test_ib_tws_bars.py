@@ -17,7 +17,7 @@ from apex_pipeline.brokers.ib.tws_bars import BarPatience
 from apex_pipeline.brokers.scenario import Contract
 from apex_pipeline.domain.market import Adjustment, Bar, BarSession, Timeframe
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.errors import BrokerRefused, BrokerUnavailable
+from apex_pipeline.errors import BrokerRefused, BrokerSilent, BrokerUnavailable
 from tests.brokers.ib.bars import (
     APPLE,
     BUND,
@@ -252,11 +252,22 @@ def test_an_expired_future_is_asked_for_as_one() -> None:
     assert set(desk.asked) == {"EUREX|1|TRADES"}
 
 
-def test_without_an_answer_about_the_contract_the_conid_is_enough(gateway: GatewaySimulator) -> None:
-    gateway.faults = {"no_contracts"}
+def test_where_ib_tells_nothing_of_the_contract_the_conid_is_enough(gateway: GatewaySimulator) -> None:
+    gateway.faults = {"empty_contracts"}
     with told_by(gateway) as session:
         assert len(session.bars(ask(MONDAY, MONDAY)).bars) == 390
     assert requests_of(gateway)[0][2:10] == [APPLE, "", "", "", "0.0", "", "", "SMART"]
+
+
+def test_without_an_answer_about_the_contract_nothing_is_guessed_or_kept(gateway: GatewaySimulator) -> None:
+    gateway.faults = {"no_contracts"}
+    with told_by(gateway) as session:
+        with pytest.raises(BrokerSilent, match=r"did not tell what HK.00700 is within 0.5 s"):
+            session.bars(ask(MONDAY, MONDAY, code=TENCENT))
+        assert requests_of(gateway) == []
+        gateway.faults = set()
+        assert len(session.bars(ask(MONDAY, MONDAY, code=TENCENT)).bars) == 330
+    assert requests_of(gateway)[0][9] == "SEHK"
 
 
 # Nothing, refusals and failures ---------------------------------------------------------------------------------
@@ -283,7 +294,6 @@ SPANISH = (
         (354, "Requested market data is not subscribed. Delayed market data is not available.", "subscribe"),
         (10090, "Part of requested market data is not subscribed.", "subscribe"),
         (10167, "Requested market data is not subscribed. Displaying delayed market data.", "subscribe"),
-        (10197, "No market data during competing live session", "end the other session"),
         (200, "No security definition has been found for the request", "has expired or was never listed"),
         (321, "Error validating request.-'bJ' : cause - What to show is missing", "(conid 265598; 321: "),
         (162, "Historical Market Data Service error message:invalid step: 1", "invalid step"),
@@ -331,11 +341,16 @@ def test_an_empty_answer_is_known_in_every_language_of_tws(gateway: GatewaySimul
         ),
         (162, "Historical Market Data Service error message:API historical data query cancelled: 3"),
         (504, "Not connected"),
+        (10197, "No market data during competing live session"),
     ],
 )
 def test_what_passes_is_neither_empty_nor_a_refusal(gateway: GatewaySimulator, code: int, text: str) -> None:
     gateway.history.refusals[int(APPLE)] = (code, text)
-    with told_by(gateway) as session, pytest.raises(BrokerUnavailable, match=f"could not tell 1m bars.*{code}"):
+    advice = "end the other session of this user" if code == 10197 else "try again later"
+    with (
+        told_by(gateway) as session,
+        pytest.raises(BrokerUnavailable, match=f"could not tell 1m bars.*{code}.*{advice}"),
+    ):
         session.bars(ask(MONDAY, MONDAY))
 
 
@@ -375,7 +390,7 @@ def test_a_request_that_is_never_answered_ends_in_time_and_is_withdrawn(gateway:
     gateway.faults = {"no_bars"}
     begun = time.monotonic()
     with told_by(gateway, patience=QUICK) as session:
-        with pytest.raises(BrokerUnavailable, match=r"did not tell 1m bars of US.AAPL .* within 0.3 s"):
+        with pytest.raises(BrokerSilent, match=r"did not tell 1m bars of US.AAPL .* within 0.3 s"):
             session.bars(ask(MONDAY, MONDAY))
         assert time.monotonic() - begun < 2
         gateway.faults = set()
@@ -412,11 +427,23 @@ def test_days_before_the_oldest_bar_are_not_asked_for_one_by_one(gateway: Gatewa
     with told_by(gateway) as session:
         listed = session.bars(ask(first, last))
         asked = len(requests_of(gateway))
-        gateway.faults = {"no_oldest"}
+    gateway.faults = {"no_oldest"}
+    with told_by(gateway) as session:
         assert session.bars(ask(first, last)) == listed
     assert len(listed.bars) == 2 * 390
     assert asked == 2 + 5
     assert len(requests_of(gateway)) - asked > 30, "where IB does not say it, every day is asked for"
+
+
+def test_the_oldest_bar_is_asked_for_once_and_no_ask_reaches_before_it(gateway: GatewaySimulator) -> None:
+    first = scenario().start
+    with told_by(gateway) as session:
+        assert len(session.bars(ask(first, first + DAY)).bars) == 2 * 390
+        for part in range(5):
+            end = first - (1 + 7 * part) * DAY
+            assert list(session.bars(ask(end - 6 * DAY, end)).bars) == []
+    assert len(requests_of(gateway)) == 2 + 5
+    assert len(requests_of(gateway, messages.REQUEST_HEAD)) == 1
 
 
 def test_many_days_without_a_trade_do_not_end_the_walk(gateway: GatewaySimulator) -> None:

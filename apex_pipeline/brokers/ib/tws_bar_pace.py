@@ -27,7 +27,7 @@ class Pace:
         )
 
     def wait(self, contract: Hashable, request: Hashable) -> None:
-        """Return when this request of a contract may be sent, and count it as sent."""
+        """Return when this request of a contract may be sent."""
         recent, now, whole = self._of_contract[contract], self._clock(), (contract, request)
         self._asked = {key: at for key, at in self._asked.items() if at > now - SAME_REQUEST_SECONDS - 1}
         free_at = [self._asked[whole] + SAME_REQUEST_SECONDS] if whole in self._asked else []
@@ -36,6 +36,9 @@ class Pace:
         pause = max(free_at) + _SLACK - now if free_at else 0
         if pause > 0:
             self._sleep(pause)
-        sent = self._clock()
-        self._asked[whole] = sent
-        recent.append(sent)
+
+    def sent(self, contract: Hashable, request: Hashable) -> None:
+        """Count a request as sent now; between its wait and this the caller may have waited for more."""
+        now = self._clock()
+        self._asked[contract, request] = now
+        self._of_contract[contract].append(now)
