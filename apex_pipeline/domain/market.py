@@ -132,7 +132,7 @@ class BarAsk:
 class BarAnswer:
     """All bars that a broker has of an ask, oldest first; `refusal`: why it has none to give (no permission).
 
-    An empty answer without a refusal means that nothing was traded.
+    A bar that is not there without a refusal means that nothing was traded, or, of a whole session, that it has none.
     """
 
     bars: Sequence[Bar]

@@ -2,7 +2,7 @@
 
 from apex_pipeline import settings
 from apex_pipeline.bar_extraction import BarsLoaded
-from apex_pipeline.brokers.contract import Acquire
+from apex_pipeline.brokers.contract import Limit
 from apex_pipeline.brokers.registry import bar_source
 from apex_pipeline.domain.bar_plan import BarWish
 from apex_pipeline.extraction import Observe
@@ -27,7 +27,7 @@ def load_market_data(
     return load_bars(db, sources, wish, most_seconds, observe)
 
 
-def _limit(broker: str, config: settings.Settings, db: Database) -> Acquire:
+def _limit(broker: str, config: settings.Settings, db: Database) -> Limit:
     """Requests for bars that a broker allows: 60 in Futu's window, 60 in ten minutes at IB, by all programs."""
     if broker == "futu":
         return RateLimiter(_REQUESTS, config.futu.window_seconds, db).acquire
