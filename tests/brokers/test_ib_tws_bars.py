@@ -1,9 +1,9 @@
 """Bars over a real ib_async connection: all of them, none twice, and never an error that looks like an empty market."""
 
 import asyncio
-import time
+import time as clock
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import pytest
@@ -15,8 +15,8 @@ from apex_pipeline.brokers.ib.simulator_tws import GatewaySimulator
 from apex_pipeline.brokers.ib.tws_bar_windows import MOST_DAYS
 from apex_pipeline.brokers.ib.tws_bars import BarPatience
 from apex_pipeline.brokers.scenario import Contract
+from apex_pipeline.brokers.scenario_minutes import Minutes
 from apex_pipeline.domain.market import Adjustment, Bar, BarSession, Timeframe
-from apex_pipeline.domain.models import Broker
 from apex_pipeline.errors import BrokerRefused, BrokerSilent, BrokerUnavailable
 from tests.brokers.ib.bars import (
     APPLE,
@@ -84,7 +84,8 @@ def test_every_server_version_tells_the_same_bars(version: int) -> None:
         (first, *_) = bars = session.bars(ask(MONDAY, MONDAY)).bars
         truth = older.history.path.bars(known(older), bars[0].opened_at, bars[-1].opened_at + MINUTE, 1)
     assert [(bar.opened_at, bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in bars] == [
-        (bar.at, bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in truth
+        (bar.at, bar.trading.open, bar.trading.high, bar.trading.low, bar.trading.close, bar.trading.volume)
+        for bar in truth
     ]
     assert len(bars) == 390
     assert (first.symbol, first.exchange, first.timeframe, first.source) == ("US.AAPL", "US", "1m", "IB")
@@ -186,17 +187,26 @@ def test_a_bar_that_still_runs_is_left_out(gateway: GatewaySimulator) -> None:
         assert len(session.bars(ask(THURSDAY, FRIDAY, Timeframe.DAY)).bars) == 2, "the session has closed"
 
 
-def test_every_trade_lies_in_its_minute(gateway: GatewaySimulator) -> None:
-    fills = [fill for order in scenario().orders if order.broker is Broker.IB for fill in order.fills]
+def test_every_trade_lies_in_its_minute_whoever_brought_it_to_the_exchange(gateway: GatewaySimulator) -> None:
+    fills = [fill for order in scenario().orders for fill in order.fills]
     fills = [fill for fill in fills if gateway.history.path.contract(fill.contract.conid)][-60:]
     outside_of_path = 0
     for fill in fills:
         minute = fill.at.replace(second=0, microsecond=0)
         (bar,) = gateway.history.path.bars(fill.contract, minute, minute + MINUTE, 1)
-        assert bar.low <= fill.price <= bar.high
-        assert bar.volume > fill.qty
-        outside_of_path += not min(bar.open, bar.close) <= fill.price <= max(bar.open, bar.close)
+        told = bar.trading
+        assert told.low <= fill.price <= told.high
+        assert told.volume > fill.qty
+        outside_of_path += not min(told.open, told.close) <= fill.price <= max(told.open, told.close)
     assert outside_of_path, "the path alone would not hold them all"
+
+
+def test_both_brokers_tell_the_same_day_of_the_same_exchange(gateway: GatewaySimulator) -> None:
+    apple = known(gateway)
+    (told,) = gateway.history.path.bars(
+        apple, datetime.combine(FRIDAY, time(), UTC), datetime.combine(MONDAY, time(), UTC), None
+    )
+    assert told.trading == Minutes(scenario()).whole_day(apple, FRIDAY).trading
 
 
 def test_ib_async_itself_reads_the_same_bars(gateway: GatewaySimulator) -> None:
@@ -388,11 +398,11 @@ def test_an_answer_that_lacks_fields_is_refused_and_not_guessed(gateway: Gateway
 
 def test_a_request_that_is_never_answered_ends_in_time_and_is_withdrawn(gateway: GatewaySimulator) -> None:
     gateway.faults = {"no_bars"}
-    begun = time.monotonic()
+    begun = clock.monotonic()
     with told_by(gateway, patience=QUICK) as session:
         with pytest.raises(BrokerSilent, match=r"did not tell 1m bars of US.AAPL .* within 0.3 s"):
             session.bars(ask(MONDAY, MONDAY))
-        assert time.monotonic() - begun < 2
+        assert clock.monotonic() - begun < 2
         gateway.faults = set()
         assert len(session.bars(ask(MONDAY, MONDAY)).bars) == 390
     assert len(requests_of(gateway, messages.CANCEL_BARS)) == 1

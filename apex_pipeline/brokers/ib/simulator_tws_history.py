@@ -174,14 +174,15 @@ def _end_of(text: str, zone: ZoneInfo) -> datetime:
 
 
 def _row(bar: PathBar, told: Row, contract: Contract) -> Row:
-    local = bar.at.astimezone(ZONES[contract.market])
+    local, traded = bar.at.astimezone(ZONES[contract.market]), bar.trading
     instant = str(int(bar.at.timestamp()))
     if told["formatDate"] != "2":
         instant = f"{local:%Y%m%d %H:%M:%S} {_ZONE_IDS[contract.market]}"
     return {
         "date": f"{local:%Y%m%d}" if told["size"] == "1 day" else instant,
-        "open": number(bar.open), "high": number(bar.high), "low": number(bar.low), "close": number(bar.close),
-        "volume": number(bar.volume), "average": number((bar.high + bar.low) / 2), "barCount": str(bar.count),
+        "open": number(traded.open), "high": number(traded.high), "low": number(traded.low),
+        "close": number(traded.close), "volume": number(traded.volume),
+        "average": number((traded.high + traded.low) / 2), "barCount": str(traded.volume // contract.lot),
     }  # fmt: skip
 
 
