@@ -25,7 +25,7 @@ _MINUTE = timedelta(minutes=1)
 _LISTED = timedelta(days=130)
 """How long before its expiry an option is listed; none is traded earlier."""
 _OPTION_TRADES = 0.3
-_DAYS_KEPT = 256
+_DAYS_KEPT, _WHOLE_DAYS_KEPT = 256, 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ class Minutes:
             for fill in order.fills:
                 self._fills[fill.contract, fill.trade_date].append(fill)
         self._of_day = lru_cache(_DAYS_KEPT)(self._drawn)
+        self._whole_day = lru_cache(_WHOLE_DAYS_KEPT)(self._joined)
 
     def days(self, contract: Contract, first: date, last: date) -> list[date]:
         """The session days between two dates, both included, on which the contract is listed."""
@@ -82,6 +83,9 @@ class Minutes:
 
     def whole_day(self, contract: Contract, day: date) -> Stretch:
         """A session day as one."""
+        return self._whole_day(contract, day)
+
+    def _joined(self, contract: Contract, day: date) -> Stretch:
         parts = session_times(contract.market, day)
         return Stretch(parts[0][0], parts[-1][1], whole(self._of_day(contract, day).values()))
 

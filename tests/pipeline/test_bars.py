@@ -89,13 +89,22 @@ def test_bars_of_both_brokers_pass_their_checks_and_loading_again_asks_nothing(m
     assert market.count("IB") > 0
     days = market.world.scenario.start, market.world.today
     assert [findings(market.world.db, check, *days) for check in CHECKS] == [[]] * len(CHECKS)
-    assert all(compared(market.world.db, check, *days) for check in CHECKS[:3])
+    assert all(compared(market.world.db, check, *days) for check in CHECKS)
 
     before = market.rows()
     market.asked.clear()
     assert market.load() == BarsLoaded()
     assert market.rows() == before
     assert market.asked == []
+
+
+def test_fills_are_compared_with_the_bars_of_ib_alone(market: Market) -> None:
+    market.load(market.ib)
+    days = market.world.scenario.start, market.world.today
+    adjusted = query(market.world.db.url, "SELECT DISTINCT symbol ~ ' ', adjustment FROM ohlcv ORDER BY 1")
+    assert adjusted == [(False, "SPLITS"), (True, "NONE")], "stocks may split, their options become others"
+    assert compared(market.world.db, CheckName.FILL_PRICES_ARE_INSIDE_THEIR_BARS, *days)
+    assert findings(market.world.db, CheckName.FILL_PRICES_ARE_INSIDE_THEIR_BARS, *days) == []
 
 
 def test_a_lost_bar_is_asked_for_again_and_nothing_else(market: Market) -> None:

@@ -4,6 +4,7 @@ What they are made of are the scenario's own minutes, which every simulator rete
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import final
@@ -49,11 +50,19 @@ class PricePath:
         zone = ZONES[contract.market]
         groups: defaultdict[datetime, list[Trading]] = defaultdict(list)
         for day in self._minutes.days(contract, begin.astimezone(zone).date(), end.astimezone(zone).date()):
-            opens_at = session_times(contract.market, day)[0][0]
-            for at, trading in self._minutes.minutes(contract, day).items():
+            opens_at, closes_at = session_times(contract.market, day)[0][0], session_times(contract.market, day)[-1][1]
+            is_whole = minutes is None and begin <= opens_at and closes_at <= end
+            for at, trading in self._parts(contract, day, is_whole=is_whole):
                 if trading is not None and begin <= at < end:
                     groups[max(_aligned(at, minutes), opens_at) if minutes else opens_at].append(trading)
         return [PathBar(at, told) for at, parts in sorted(groups.items()) if (told := whole(parts)) is not None]
+
+    def _parts(self, contract: Contract, day: date, *, is_whole: bool) -> Iterable[tuple[datetime, Trading | None]]:
+        """The minutes of a day, or all of them as one."""
+        if not is_whole:
+            return self._minutes.minutes(contract, day).items()
+        told = self._minutes.whole_day(contract, day)
+        return [(told.begins_at, told.trading)]
 
     def _begins(self, contract: Contract) -> list[datetime]:
         days = self._minutes.days(contract, date.min, date.max)

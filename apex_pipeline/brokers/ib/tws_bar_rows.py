@@ -24,6 +24,9 @@ _QUOTED = frozenset({"CASH", "CMDTY", "CFD", "FXCFD"})
 _OF_THE_EXCHANGE = frozenset({"STK", "OPT", "WAR", "IOPT", "IND", "FUND"})
 """Kinds of contracts with the sessions of the calendar of their market, inside one day."""
 
+_NEVER_SPLIT = frozenset({"OPT", "FOP", "FUT", "CASH", "CRYPTO"})
+"""Kinds of contracts whose prices IB has nothing to adjust for: an option that a split changes is another contract."""
+
 _KIND_BY_EXCHANGE = {"FX": "CASH", "CRYPTO": "CRYPTO"}
 _SMART = "SMART"
 _DATE_DIGITS = len("20260310")
@@ -31,12 +34,14 @@ _DATE_DIGITS = len("20260310")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What bars are asked of: a contract in the API's words, which of its prices, its zone, how its sessions lie."""
+    """What bars are asked of: a contract in the API's words, which of its prices, its zone, how its sessions lie, and
+    what IB adjusts its prices for."""
 
     contract: Row
     what: str
     zone: tzinfo
     overnight: bool
+    adjustment: Adjustment
 
 
 def subject_of(ask: BarAsk, told: Row | None) -> Subject:
@@ -47,7 +52,8 @@ def subject_of(ask: BarAsk, told: Row | None) -> Subject:
     what = MIDPOINT if kind in _QUOTED else CRYPTO_TRADES if kind == "CRYPTO" else TRADES
     zone = zone_of(ask.exchange) or zone_named(contract.get("timeZoneId")) or UTC
     routed = {**contract, "exchange": _SMART if smart else contract["exchange"]}
-    return Subject(routed, what, zone, overnight=kind not in _OF_THE_EXCHANGE)
+    adjustment = Adjustment.NONE if kind in _NEVER_SPLIT else Adjustment.SPLITS
+    return Subject(routed, what, zone, kind not in _OF_THE_EXCHANGE, adjustment)
 
 
 def bars_of(fields: Sequence[str], ask: BarAsk, subject: Subject) -> list[Bar]:
@@ -91,7 +97,7 @@ def _bar(row: Row, ask: BarAsk, subject: Subject) -> Bar:
         close=_price(row["close"]),
         volume=None if subject.what == MIDPOINT else _volume(row["volume"]),
         session=BarSession.REGULAR,
-        adjustment=Adjustment.SPLITS,
+        adjustment=subject.adjustment,
         source=SOURCE,
     )
 
