@@ -95,7 +95,7 @@ def explained(known: Known, answer: BarAnswer, broker: Broker, fills: Collection
         # that a stock was not traded for a whole session is rarer than a vendor without its bars
         is_untold = answer.refusal is not None or (day not in told_days and (day in fills or known.is_countable))
         reason = GapReason.VENDOR if is_untold else GapReason.NO_TRADE
-        row = BarGap(known.symbol, known.timeframe, gap.from_at, gap.to_at, reason, answer.refusal, broker.value, now)
+        row = gap.said(reason, answer.refusal, broker.value, now)
         same = before.get((row.from_at, row.to_at, row.reason, row.source))
         rows.append(same if same and reason is GapReason.NO_TRADE else row)
     return rows
@@ -116,7 +116,7 @@ def unasked(known: Known, now: datetime) -> list[BarGap]:
     first, last = (date_of_bar(known.series.opened[n], known.series.hours) for n in (0, -1))
     empty = [one for one in known.sessions if first < one.on_date < last and not known.series.is_told(one)]
     return [
-        BarGap(known.symbol, known.timeframe, gap.from_at, gap.to_at, GapReason.NOT_ASKED, None, PIPELINE, now)
+        gap.said(GapReason.NOT_ASKED, None, PIPELINE, now)
         for gap in lacking(replace(known, sessions=empty), now)
         if not gap.is_explained
     ]

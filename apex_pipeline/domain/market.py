@@ -9,7 +9,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -108,6 +108,14 @@ class Timeframe(StrEnum):
     HALF_HOUR = "30m"
     HOUR = "1h"
     DAY = "1d"
+
+    @property
+    def length(self) -> timedelta:
+        """How long a bar lasts, a day's around the clock."""
+        return int(self[:-1]) * _UNITS[self[-1]]
+
+
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
 @dataclass(frozen=True, slots=True)

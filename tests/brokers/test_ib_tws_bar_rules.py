@@ -13,10 +13,12 @@ from apex_pipeline.brokers.ib.exchanges import calendar_of, zone_of
 from apex_pipeline.brokers.ib.port import IbBroker
 from apex_pipeline.brokers.ib.settings import IbSettings
 from apex_pipeline.brokers.ib.simulator_tws import GatewaySimulator
-from apex_pipeline.brokers.ib.tws_bar_pace import BUDGET, REQUESTS_PER_WINDOW, WINDOW_SECONDS, Pace
+from apex_pipeline.brokers.ib.tws_bar_pace import BUDGET, Pace
 from apex_pipeline.brokers.ib.tws_client import TwsEndpoint
+from apex_pipeline.brokers.registry import bar_requests
 from apex_pipeline.domain.market import BarAsk, Timeframe
 from apex_pipeline.errors import BrokerUnavailable, ConfigError
+from apex_pipeline.settings import load
 from tests.brokers.ib.bars import DAY, NOW, ask, requests_of, told_by
 from tests.brokers.ib.gateways import CLIENT_ID, scenario
 
@@ -122,7 +124,13 @@ def test_every_request_for_bars_takes_from_the_budget_first() -> None:
         session.bars(ask(MONDAY - 3 * DAY, MONDAY))
         assert taken == [BUDGET] * len(requests_of(gateway)) == ["ib:bars"] * 2
         assert session.quota() is None
-    assert (REQUESTS_PER_WINDOW, WINDOW_SECONDS) == (60, 600)
+
+
+def test_a_service_of_statements_that_allows_more_changes_nothing_for_the_gateway(tmp_path: Path) -> None:
+    none = tmp_path / "none.yaml"
+    real = load({"IB_FLEX_REQUESTS_PER_MINUTE": "20"}, none)
+    assert (bar_requests("ib", real), bar_requests("futu", real)) == ((60, 600), (60, 30))
+    assert bar_requests("ib", load({"IB_TWS_WINDOW_SECONDS": "6"}, none)) == (60, 6), "as a simulator's"
 
 
 # The broker -----------------------------------------------------------------------------------------------------

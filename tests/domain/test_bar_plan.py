@@ -160,3 +160,7 @@ def test_what_a_broker_cannot_have_is_asked_of_the_other_or_of_nobody() -> None:
     assert planned([wanted(listed())], never) == Plan({}, [], [])
     assert askable([wanted(listed())], [never, futu(0)], WISH) == {Broker.FUTU}
     assert askable([], [IB], WISH) == set()
+
+
+def test_bars_last_as_long_as_their_name_says() -> None:
+    assert [int(timeframe.length.total_seconds()) for timeframe in Timeframe] == [60, 300, 900, 1800, 3600, 86_400]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable
 from typing import final
 
 BUDGET = "ib:bars"
-REQUESTS_PER_WINDOW, WINDOW_SECONDS = 60, 600
-"""What `acquire` must allow under BUDGET: at most so many requests for bars in so many seconds, of all programs."""
+REQUESTS_PER_WINDOW = 60
+"""What `acquire` may allow under BUDGET in `IB_TWS_WINDOW_SECONDS`, ten minutes at IB itself, of all programs."""
 
 SAME_REQUEST_SECONDS = 15
 SAME_CONTRACT_REQUESTS, SAME_CONTRACT_SECONDS = 5, 2

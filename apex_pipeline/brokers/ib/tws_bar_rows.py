@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal
 
 from apex_pipeline.brokers.ib.exchanges import calendar_of, zone_of
-from apex_pipeline.brokers.ib.tws_bar_windows import LENGTHS
 from apex_pipeline.brokers.ib.tws_contract import number
 from apex_pipeline.brokers.ib.tws_messages import Row, bars
 from apex_pipeline.brokers.ib.tws_time import instant_of_execution, zone_named
@@ -74,7 +73,7 @@ def closed_days(ask: BarAsk, subject: Subject) -> frozenset[date]:
 def is_complete(bar: Bar, ask: BarAsk, zone: tzinfo, now: datetime) -> bool:
     """Whether a bar has ended; one that still runs would be kept with prices that it does not stay with."""
     if ask.timeframe is not Timeframe.DAY:
-        return bar.opened_at + LENGTHS[ask.timeframe] <= now
+        return bar.opened_at + ask.timeframe.length <= now
     day, today = bar.opened_at.astimezone(zone).date(), now.astimezone(zone).date()
     return day < today or (day == today and _has_closed(ask.exchange, day, now))
 
