@@ -102,7 +102,16 @@ def simulated(scenario: Scenario, configured: Settings, wish: DemoWish) -> Gener
             configured,
             brokers=BROKERS,
             futu=FutuSettings("127.0.0.1", futu.port, None, (), (), 10, 30 / SPEED, 400),
-            ib=IbSettings(flex.url, TOKEN, QUERY, 10 * SPEED, 10 / SPEED, gateway.host, gateway.port),
+            ib=IbSettings(
+                flex.url,
+                TOKEN,
+                QUERY,
+                10 * SPEED,
+                10 / SPEED,
+                gateway.host,
+                gateway.port,
+                tws_window_seconds=600 / SPEED,
+            ),
         )
 
 
