@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from apex_pipeline import settings
-from apex_pipeline.cli.console import DONE, errors_in_one_line, line, out, say, show
+from apex_pipeline.cli.console import DONE, errors_in_one_line, line, out, say
 from apex_pipeline.cli.simulate import Service
 from apex_pipeline.cli.simulate import simulate as run_simulator
 from apex_pipeline.cli.strategy_verbs import strategies
@@ -330,26 +330,22 @@ def warm_start(
 
 @app.command()
 def report(
-    folder: Annotated[Path | None, typer.Option("--out", help="Write files here.")] = None,
+    folder: Annotated[Path | None, typer.Option("--out", help="Write here; default APEX_HOME/reports.")] = None,
     form: Annotated[Form | None, typer.Option("--format", help="Write files of this kind; default html.")] = None,
+    anonymize: Annotated[bool, typer.Option("--anonymize", help="Names in place of account numbers.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Print the report; with --out or --format write it as files, by default below APEX_HOME/reports."""
+    """Write the report as one HTML page, or its tables as CSV or Parquet; without an option print the tables too.
+
+    The page needs no network and no server: open it, mail it, print it. CSV and Parquet hold every row.
+    """
+    from apex_pipeline.cli import report as reports
     from apex_pipeline.cli.opening import opened
-    from apex_pipeline.reports.risk import risk_tables
-    from apex_pipeline.reports.strategies import strategy_tables
-    from apex_pipeline.reports.tables import report_tables
 
     with errors_in_one_line(debug=debug), opened(settings.load(), writing=False) as found:
-        reader = found.settings.display
-        tables = [*report_tables(found.db, reader), *risk_tables(found.db, reader), *strategy_tables(found.db, reader)]
         if folder is None and form is None:
-            for table in tables:
-                show(table)
-            return
-        from apex_pipeline.reports.export import write_report
-
-        for path in write_report(tables, folder or found.settings.home / "reports", (form or Form.HTML).value):
+            reports.tell(found, anonymize=anonymize)
+        for path in reports.write(found, folder, (form or Form.HTML).value, anonymize=anonymize):
             line(str(path))
 
 

@@ -1,0 +1,83 @@
+"""Figures and short tables as one text of Markdown each, for places that show no page, such as Dagster's metadata.
+
+Each is a few tens of kilobytes at most, and its pictures are in it.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC
+
+from apex_pipeline.reports.figures import (
+    Figure,
+    coverage_figures,
+    equity_figures,
+    equity_rows,
+    fee_figures,
+    gains_by_month,
+    gains_by_name,
+    missing_days,
+    named_strategies,
+    step_of,
+)
+from apex_pipeline.reports.reading import EVER, open_breaks
+from apex_pipeline.reports.reconciliation import AGREES
+from apex_pipeline.reports.rendering import picture_in_markdown
+from apex_pipeline.reports.strategies import markdown
+from apex_pipeline.reports.tables import Reader, ReportTable
+from apex_pipeline.store.copy_text import to_json
+from apex_pipeline.store.db import Database
+
+ROWS = 20
+"""Rows of a table unless told otherwise."""
+
+NOTHING_YET = "Nothing to draw yet."
+
+
+def equity_glance(db: Database, reader: Reader = UTC) -> str:
+    """What every account was worth and how far it fell, with the newest known values."""
+    step = step_of((db.fetchrow("report_scope") or {})["valued_days"])
+    worth = ReportTable(
+        "worth", "Newest known value of each account", db.fetch("report_worth"), "no value is known yet"
+    )
+    return _glance(equity_figures(equity_rows(db, step), step), [worth], reader)
+
+
+def gains_glance(db: Database, reader: Reader = UTC, most: int = ROWS) -> str:
+    """What was realized by month, by strategy and by underlying."""
+    by_strategy = named_strategies(db.fetch("report_gains_by_strategy"))
+    figures = [
+        *gains_by_month(db.fetch("report_gains_by_month")),
+        *gains_by_name(by_strategy, "strategy"),
+        *gains_by_name(db.fetch("report_gains_by_underlying"), "underlying"),
+    ]
+    return _glance(figures, [ReportTable("gains", "Realized P&L by strategy", by_strategy[:most], "none yet")], reader)
+
+
+def fees_glance(db: Database, reader: Reader = UTC, most: int = ROWS) -> str:
+    """Fees by month and type; the table has the newest months."""
+    rows = db.fetch("report_fees")
+    newest = sorted(rows, key=lambda row: row["month"], reverse=True)[:most]
+    return _glance(fee_figures(rows), [ReportTable("fees", "Newest fees", newest, "none yet")], reader)
+
+
+def coverage_glance(db: Database, reader: Reader = UTC, most: int = ROWS) -> str:
+    """Which days are loaded, by account, with those that are not and the commands that load them."""
+    rows = db.fetch("report_calendar")
+    missing = ReportTable("missing", "Days not loaded in full", missing_days(rows)[:most], "none")
+    return _glance(coverage_figures(rows), [missing], reader)
+
+
+def breaks_glance(db: Database, reader: Reader = UTC, most: int = ROWS) -> str:
+    """Open breaks by age, and those that matter most with the commands that tell more."""
+    ages = ReportTable("break_ages", "Open breaks by age in business days", db.fetch("report_break_ages"), AGREES)
+    worst = open_breaks(db.fetch("report_recon_open", **EVER)[:most])
+    return markdown([ages.at(reader), worst.at(reader)])
+
+
+def json_of(table: ReportTable) -> str:
+    """The rows of a table as JSON, every digit of a number kept."""
+    return to_json([dict(row) for row in table.rows])
+
+
+def _glance(figures: Iterable[Figure], tables: Iterable[ReportTable], reader: Reader) -> str:
+    pictures = "\n\n".join(map(picture_in_markdown, figures))
+    return f"{pictures or NOTHING_YET}\n\n{markdown(table.at(reader) for table in tables)}"
