@@ -21,7 +21,7 @@ from apex_pipeline.domain.models import Broker
 from apex_pipeline.errors import ConfigError
 from apex_pipeline.orchestration.processes import require_free_port, serving
 from apex_pipeline.reports.tables import ReportTable, report_tables
-from apex_pipeline.settings import FutuSettings, IbSettings, Settings
+from apex_pipeline.settings import AlertSettings, FutuSettings, IbSettings, Settings
 from apex_pipeline.store.db import Database
 
 TOKEN, QUERY = "demo-token", "1"  # the simulator's own
@@ -102,6 +102,7 @@ def simulated(scenario: Scenario, configured: Settings, wish: DemoWish) -> Gener
             brokers=BROKERS,
             futu=FutuSettings("127.0.0.1", futu.port, None, (), (), 10, 30 / SPEED, 400),
             ib=IbSettings(flex.url, TOKEN, QUERY, 10 * SPEED, 10 / SPEED, gateway.host, gateway.port),
+            alerts=AlertSettings(),  # nobody is woken by faults that are planted
         )
 
 
