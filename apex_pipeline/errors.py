@@ -15,6 +15,7 @@ ApexError
 │   └── SchemaError
 │       ├── SchemaOutdated     migrations are pending, or newer than this program
 │       └── MigrationChanged   an applied migration file was edited
+├── NotTold              a channel did not take an alert: try again later, at once with the same words or anew
 └── StaleVersion         an optimistic lock was lost: reload and try again
 
 Messages are one line, name what to do next and never hold a secret.
@@ -83,6 +84,15 @@ class SchemaOutdated(SchemaError):
 
 class MigrationChanged(SchemaError):
     """A migration file differs from what was applied under its number."""
+
+
+class NotTold(ApexError):
+    """A channel did not take a message. `is_certain`: nothing of it arrived. `wait_seconds`: the pause it asks for."""
+
+    def __init__(self, message: str, *, is_certain: bool, wait_seconds: float = 0) -> None:
+        super().__init__(message)
+        self.is_certain = is_certain
+        self.wait_seconds = wait_seconds
 
 
 class StaleVersion(ApexError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
+from apex_pipeline.configuration.alerts import MailServer, addresses, mail_server, webhook_url
 from apex_pipeline.configuration.file import file_values
 from apex_pipeline.configuration.names import DEFAULTS, FILE_KEYS, RISK_LIMITS
 from apex_pipeline.configuration.values import (
@@ -111,6 +112,25 @@ class SnapshotSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """Where and how often alerts are told; without a webhook or a mail server nobody is told. A repr shows no secret.
+
+    `deadline_hours`: how long ago, in hours of business days, the newest day of an account may have been told.
+    """
+
+    webhook_url: str | None = None
+    mail_server: MailServer | None = None
+    mail_from: str | None = None
+    mail_to: tuple[str, ...] = ()
+    minutes_between: int = 10
+    deadline_hours: int = 26
+
+    def __repr__(self) -> str:
+        webhook = "<hidden>" if self.webhook_url else None
+        return f"AlertSettings(webhook_url={webhook}, mail_server={self.mail_server}, mail_to={len(self.mail_to)})"
+
+
+@dataclass(frozen=True, slots=True)
 class DisplaySettings:
     """How people read dates, times and instants: on the clock of `timezone`, in forms of `strftime`."""
 
@@ -141,6 +161,7 @@ class Settings:
     snapshots: SnapshotSettings = SnapshotSettings()
     risk_limits: tuple[RiskLimit, ...] = ()
     display: DisplaySettings = DisplaySettings()
+    alerts: AlertSettings = AlertSettings()
 
     @property
     def display_timezone(self) -> ZoneInfo:
@@ -195,6 +216,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         RISK_LIMITS: limits_text(settings.risk_limits),
         **_variables("APEX_SNAPSHOTS_", settings.snapshots),
         **_variables("APEX_DISPLAY_", settings.display),
+        **_alert_variables(settings.alerts),
     }
     return {name: value for name, value in values.items() if value}
 
@@ -204,6 +226,19 @@ def _variables(prefix: str, told: SnapshotSettings | DisplaySettings) -> dict[st
     return {
         f"{prefix}{name.upper()}": str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in values.items()
+    }
+
+
+def _alert_variables(told: AlertSettings) -> dict[str, str | None]:
+    server = told.mail_server
+    return {
+        "APEX_ALERT_WEBHOOK_URL": told.webhook_url,
+        "APEX_ALERT_SMTP_URL": server.url if server else None,
+        "APEX_ALERT_SMTP_PASSWORD": server.password if server else None,
+        "APEX_ALERT_MAIL_FROM": told.mail_from,
+        "APEX_ALERT_MAIL_TO": ",".join(told.mail_to),
+        "APEX_ALERT_MINUTES_BETWEEN": str(told.minutes_between),
+        "APEX_ALERT_DEADLINE_HOURS": str(told.deadline_hours),
     }
 
 
@@ -285,6 +320,24 @@ def _parsed(values: Mapping[str, str]) -> Settings:
             form(values, "APEX_DISPLAY_TIME_FORMAT", dates=False, times=True),
             form(values, "APEX_DISPLAY_DATETIME_FORMAT", dates=True, times=True),
         ),
+        alerts=_alerts(values),
+    )
+
+
+def _alerts(values: Mapping[str, str]) -> AlertSettings:
+    server = mail_server(values, "APEX_ALERT_SMTP_URL", "APEX_ALERT_SMTP_PASSWORD")
+    senders, readers = addresses(values, "APEX_ALERT_MAIL_FROM"), addresses(values, "APEX_ALERT_MAIL_TO")
+    if len(senders) > 1:
+        raise ConfigError("APEX_ALERT_MAIL_FROM is one address")
+    if server and not (senders and readers):
+        raise ConfigError("APEX_ALERT_SMTP_URL needs APEX_ALERT_MAIL_FROM and APEX_ALERT_MAIL_TO")
+    return AlertSettings(
+        webhook_url(values, "APEX_ALERT_WEBHOOK_URL"),
+        server,
+        senders[0] if senders else None,
+        readers,
+        whole(values, "APEX_ALERT_MINUTES_BETWEEN", most=1440),
+        whole(values, "APEX_ALERT_DEADLINE_HOURS", most=1000),
     )
 
 

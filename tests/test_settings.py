@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from apex_pipeline.configuration.alerts import MailServer
 from apex_pipeline.configuration.names import DEFAULTS, FILE_KEYS
 from apex_pipeline.domain.risk_limits import RiskLimit, RiskMetric
 from apex_pipeline.errors import ConfigError
 from apex_pipeline.settings import (
+    AlertSettings,
     DisplaySettings,
     PoolSettings,
     SnapshotSettings,
@@ -36,6 +38,9 @@ risk:
     gross_exposure: {warning: 1.5, breach: 2}
     cash_share: {warning: 0.1, breach: 0}
     margin_used: {breach: 0.9}
+alerts: {webhook_url: "https://hooks.example.com/services/T/B/hush", smtp_password: hu/sh, minutes_between: 5,
+         smtp_url: "smtps://me%40x:other@mail.example.com", mail_from: apex@example.com, deadline_hours: 30,
+         mail_to: [me@example.com, you@example.com]}
 display: {timezone: America/New_York, date_format: "%d.%m.%Y", time_format: "%H:%M", datetime_format: "%d.%m.%y %H:%M"}
 """
 
@@ -100,6 +105,53 @@ def test_everything_a_file_tells_is_read_by_its_text(full: Path) -> None:
         RiskLimit(RiskMetric.DRAWDOWN, Decimal("0.10000000000000000001"), Decimal("0.2")),
     )
     assert told.display == DisplaySettings(ZoneInfo("America/New_York"), "%d.%m.%Y", "%H:%M", "%d.%m.%y %H:%M")
+
+
+def test_alerts_are_read_and_their_secrets_never_shown(full: Path, tmp_path: Path) -> None:
+    told = load({}, full).alerts
+    assert told.mail_server == MailServer("mail.example.com", 465, tls_first=True, user="me@x", password="hu/sh")
+    assert (told.mail_to, told.minutes_between, told.deadline_hours) == (("me@example.com", "you@example.com"), 5, 30)
+    plain = load({"APEX_ALERT_SMTP_PASSWORD": "as it is: %2F"}, full).alerts.mail_server
+    assert plain == MailServer("mail.example.com", 465, tls_first=True, user="me@x", password="as it is: %2F")
+    assert "hush" not in repr(load({}, full))
+    assert "hu/sh" not in repr(load({}, full))
+    assert load({}, tmp_path / "none.yaml").alerts == AlertSettings()
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"APEX_ALERT_WEBHOOK_URL": "http://hooks.example.com/canary"}, "APEX_ALERT_WEBHOOK_URL is http"),
+        ({"APEX_ALERT_WEBHOOK_URL": "ftp://hooks.example.com/canary"}, "APEX_ALERT_WEBHOOK_URL must be the https"),
+        ({"APEX_ALERT_WEBHOOK_URL": "https://me:canary@hooks.example.com/"}, "must not hold a login"),
+        ({"APEX_ALERT_WEBHOOK_URL": "https://[canary/"}, "APEX_ALERT_WEBHOOK_URL cannot be read"),
+        ({"APEX_ALERT_WEBHOOK_URL": "https://x:canary/"}, "APEX_ALERT_WEBHOOK_URL cannot be read"),
+        ({"APEX_ALERT_WEBHOOK_URL": "https://x/a canary"}, "APEX_ALERT_WEBHOOK_URL must be the https"),
+        ({"APEX_ALERT_SMTP_URL": "http://u:canary@mail"}, "APEX_ALERT_SMTP_URL must be smtp://"),
+        ({"APEX_ALERT_SMTP_URL": "smtp://canary@mail"}, "names a user without a password"),
+        ({"APEX_ALERT_SMTP_URL": "smtp://u:canary@mail"}, "needs APEX_ALERT_MAIL_FROM and APEX_ALERT_MAIL_TO"),
+        ({"APEX_ALERT_MAIL_TO": "nobody"}, "holds 'nobody', which is no address"),
+        ({"APEX_ALERT_MAIL_TO": "a@b\r\nBcc: c@d"}, "which is no address"),
+        ({"APEX_ALERT_MAIL_FROM": "a@b,c@d"}, "APEX_ALERT_MAIL_FROM is one address"),
+        ({"APEX_ALERT_MINUTES_BETWEEN": "0"}, "APEX_ALERT_MINUTES_BETWEEN is '0'"),
+        ({"APEX_ALERT_DEADLINE_HOURS": "soon"}, "APEX_ALERT_DEADLINE_HOURS is 'soon'"),
+    ],
+)
+def test_alerts_that_cannot_be_meant_are_refused_without_showing_them(
+    variables: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(variables, tmp_path / "none.yaml")
+    assert message in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.9.9.9"])
+def test_http_is_for_this_machine_only(host: str, tmp_path: Path) -> None:
+    url = f"http://{host}:8065/hooks/x"
+    assert load({"APEX_ALERT_WEBHOOK_URL": url}, tmp_path / "none.yaml").alerts.webhook_url == url
+    with pytest.raises(ConfigError):
+        load({"APEX_ALERT_WEBHOOK_URL": f"http://{host.strip('[]')}.example.com/x"}, tmp_path / "none.yaml")
 
 
 def test_another_process_sees_every_setting_of_a_full_file(full: Path, tmp_path: Path) -> None:

@@ -300,6 +300,34 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
 
 
 @app.command()
+def alerts(
+    *,
+    test: Annotated[bool, typer.Option("--test", help="Send a test message over every channel.")] = False,
+    send: Annotated[
+        bool, typer.Option("--send", help="Look now and tell what is due; for use without a daemon.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List what needs a person and what was told of it; try the channels with --test."""
+    from apex_pipeline.cli import alerts as verb
+    from apex_pipeline.cli.opening import opened
+
+    with errors_in_one_line(debug=debug):
+        configured = settings.load()
+        if test and send:
+            raise ConfigError("--test and --send exclude each other")
+        channels = verb.require_channels(configured) if test or send else []
+        if test:
+            raise typer.Exit(verb.try_channels(channels))
+        with opened(configured, writing=send) as found:
+            code = verb.tell_now(found, channels) if send else DONE
+            if not send:
+                verb.list_alerts(found, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@app.command()
 def snapshot(as_json: Json = False, debug: Debug = False) -> None:
     """Capture positions and balances from the brokers now; 1 if one of them does not tell."""
     from apex_pipeline.cli import snapshots

@@ -21,7 +21,7 @@ from apex_pipeline.errors import ConfigError
 from apex_pipeline.orchestration.processes import require_free_port, serving
 from apex_pipeline.orchestration.ui_token import address_of
 from apex_pipeline.reports.tables import ReportTable, report_tables
-from apex_pipeline.settings import FutuSettings, IbSettings, Settings
+from apex_pipeline.settings import AlertSettings, FutuSettings, IbSettings, Settings
 from apex_pipeline.store.db import Database
 
 TOKEN, QUERY = "demo-token", "1"  # the simulator's own
@@ -112,6 +112,7 @@ def simulated(scenario: Scenario, configured: Settings, wish: DemoWish) -> Gener
                 gateway.port,
                 tws_window_seconds=600 / SPEED,
             ),
+            alerts=AlertSettings(),  # nobody is woken by faults that are planted
         )
 
 

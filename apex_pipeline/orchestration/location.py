@@ -1,7 +1,8 @@
-"""Puts assets, checks, jobs, schedules and resources together."""
+"""Puts assets, checks, jobs, schedules, sensors and resources together."""
 
 import dagster as dg
 
+from apex_pipeline.orchestration.alerting import alerts
 from apex_pipeline.orchestration.assets import ASSETS
 from apex_pipeline.orchestration.checks import checks
 from apex_pipeline.orchestration.jobs import JOBS, SCHEDULES
@@ -15,6 +16,7 @@ def definitions(progress: Progress | None = None) -> dg.Definitions:
         asset_checks=[checks],
         jobs=JOBS,
         schedules=SCHEDULES,
+        sensors=[alerts],
         resources=resources(progress),
         executor=dg.in_process_executor,
     )

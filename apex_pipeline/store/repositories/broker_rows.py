@@ -61,7 +61,7 @@ class BrokerRows(Finder[T]):
         with refusals_told(raw_table(self._broker, self._kind)), self._db.transaction() as tx:
             run_id = loads.begin_run(Ask(first, last, today=last))
             loaded = loads.store(run_id, call, self._delivery(given, now), now)
-            tx.execute("run_end", run_id=run_id, outcome="DONE")
+            tx.execute("run_end", run_id=run_id, outcome="DONE", refusal=None)
         return RawMerged(loaded.new_versions, loaded.unchanged, loaded.superseded)
 
     def delete(self, *_: Any) -> NoReturn:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.records import Ask, Call, Delivery, Document, Done, Record, RecordKind, Reject
-from apex_pipeline.errors import BrokerError, UnknownPayload
+from apex_pipeline.errors import BrokerError, BrokerRefused, UnknownPayload
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.tables import LOAD_GAPS, QUARANTINE, LoadGap, QuarantineRow, as_row, raw_table
 from apex_pipeline.store.transaction import RawMerged, Transaction
@@ -46,8 +46,8 @@ class LoadRepository:
         run_id = self.begin_run(ask)
         try:
             yield run_id
-        except (BrokerError, UnknownPayload):
-            self.end_run(run_id, complete=False)
+        except (BrokerError, UnknownPayload) as error:
+            self.end_run(run_id, complete=False, refusal=str(error) if isinstance(error, BrokerRefused) else None)
             raise
         self.end_run(run_id, complete=True)
 
@@ -55,10 +55,10 @@ class LoadRepository:
         """Open a run; its loads stay reusable for a day if it never ends."""
         return int(self._db.fetchval("run_begin", broker=self._broker, from_date=ask.from_date, to_date=ask.to_date))
 
-    def end_run(self, run_id: int, *, complete: bool) -> None:
-        """Close a run. A complete one also settles the interrupted runs before it."""
+    def end_run(self, run_id: int, *, complete: bool, refusal: str | None = None) -> None:
+        """Close a run. A complete one also settles the interrupted runs before it; `refusal`: what ended the other."""
         with self._db.transaction() as tx:
-            tx.execute("run_end", run_id=run_id, outcome="DONE" if complete else "INCOMPLETE")
+            tx.execute("run_end", run_id=run_id, outcome="DONE" if complete else "INCOMPLETE", refusal=refusal)
             if complete:
                 tx.execute("runs_close_older", broker=self._broker, run_id=run_id)
 
@@ -97,7 +97,8 @@ class LoadRepository:
 
     def store_failure(self, run_id: int, call: Call, error: Exception, started_at: datetime) -> None:
         """Keep a failed call for people to see; it covers nothing."""
-        self._db.execute("load_failed", **self._scope(run_id, call), started_at=started_at, error=str(error))
+        told: dict[str, Any] = {"error": str(error), "is_refused": isinstance(error, BrokerRefused)}
+        self._db.execute("load_failed", **self._scope(run_id, call), started_at=started_at, **told)
 
     def density(self) -> dict[str, Decimal]:
         """Records per covered day of an account so far, by data type: what to expect of days not asked yet."""

@@ -1,0 +1,88 @@
+"""The sensor that tells people: each minute it looks at the record and at Dagster's failed runs, and sends what is due.
+
+It looks at runs that failed lately, instead of being called once for each: whatever happens to a tick, the next one
+finds the same runs, and which of them were told is known in the business database.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from apex_pipeline import settings
+from apex_pipeline.domain.alerts import FailedRun
+from apex_pipeline.notify.channels import channels_of
+from apex_pipeline.notify.outbox import tick
+from apex_pipeline.orchestration.resources import Storage
+
+SECONDS_BETWEEN = 60
+LATELY = timedelta(days=3)
+"""How long a failed run is news: a machine that was off over a weekend still tells of Friday's."""
+
+RETRY_DUE = timedelta(minutes=30)
+"""A run that was to be tried again and was not by then has failed for good."""
+
+MOST_RUNS = 500
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+PARTITION, FIRST_RUN, RETRIED_BY = "dagster/partition", "dagster/root_run_id", "dagster/auto_retry_run_id"
+
+
+@dg.sensor(minimum_interval_seconds=SECONDS_BETWEEN, default_status=dg.DefaultSensorStatus.RUNNING)
+def alerts(context: dg.SensorEvaluationContext, storage: Storage) -> dg.SkipReason:
+    """Tells a webhook and mail of failed runs, refusals, missed deadlines, ERROR breaks and unknown words."""
+    configured = settings.load()
+    channels = channels_of(configured.alerts)
+    if not channels:
+        return dg.SkipReason("no channel is configured: see docs/alerts.md")
+    at = datetime.now(UTC)
+    with storage.open() as db:
+        ticked = tick(db, configured, channels, at, lambda known: failed_runs(context.instance, known, at))
+    for failure in ticked.failures:
+        context.log.warning(failure)
+    return dg.SkipReason(str(ticked))
+
+
+def failed_runs(instance: dg.DagsterInstance, known: set[str], at: datetime) -> list[FailedRun]:
+    """Runs that failed lately and are not tried again; of those that are known, without their errors."""
+    lately = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=at - LATELY)
+    found = dict[str, FailedRun]()
+    for record in instance.get_run_records(filters=lately, limit=MOST_RUNS):
+        run = record.dagster_run
+        ended_at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
+        first = run.tags.get(FIRST_RUN, run.run_id)
+        if first in found or _is_tried_again(run, ended_at, at):
+            continue
+        errors = [] if f"run:{first}" in known else _errors(instance, run.run_id)
+        found[first] = FailedRun(run.run_id, first, run.job_name.strip("_"), ended_at, _days(run), errors)
+    return list(reversed(found.values()))
+
+
+def _is_tried_again(run: dg.DagsterRun, ended_at: datetime, at: datetime) -> bool:
+    return RETRIED_BY in run.tags or (run.is_complete_and_waiting_to_retry and at - ended_at < RETRY_DUE)
+
+
+def _days(run: dg.DagsterRun) -> str:
+    first, last = run.tags.get(RANGE_START), run.tags.get(RANGE_END)
+    if first and last:
+        return first if first == last else f"{first}..{last}"
+    return run.tags.get(PARTITION, "")
+
+
+def _errors(instance: dg.DagsterInstance, run_id: str) -> Sequence[str]:
+    """One line for each step that failed, else the reason of the run."""
+    steps = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=5).records
+    told = [_step_error(record.event_log_entry.get_dagster_event()) for record in steps]
+    if told:
+        return told
+    ends = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_FAILURE, limit=1).records
+    return [end.event_log_entry.get_dagster_event().message or "" for end in ends]
+
+
+def _step_error(event: dg.DagsterEvent) -> str:
+    failure = event.step_failure_data
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return f"{event.step_key}: {failure.user_failure_data.description}"
+    error = failure.error
+    cause = (error.cause or error) if error else None
+    words = cause.message.strip().splitlines() if cause else []
+    return f"{event.step_key}: {words[0] if words else 'failed'}"
