@@ -5,7 +5,6 @@ is remembered; what another process changes is heard of as it commits and forgot
 every read asks the database.
 """
 
-import threading
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
@@ -15,12 +14,12 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from apex_pipeline.domain.engine import Instance, PortfolioPosition, PortfolioState, PyramidingState
-from apex_pipeline.domain.engine_input import number, row_of
+from apex_pipeline.domain.engine_input import changed, number, row_of
 from apex_pipeline.live.remembered import Key, Remembered
 from apex_pipeline.settings import Settings
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.listening import Listener
-from apex_pipeline.store.repositories.engine import Equity, Instances, SignalLog
+from apex_pipeline.store.repositories.engine import Equity, Instances, Pyramiding, SignalLog
 from apex_pipeline.store.repositories.versioned import VersionedRepository
 from apex_pipeline.store.tables import PORTFOLIO_POSITIONS, PORTFOLIO_STATE, PYRAMIDING
 
@@ -51,8 +50,8 @@ class DatabaseStateManager:
         self._portfolio = VersionedRepository(self._db, PORTFOLIO_STATE, PortfolioState)
         self._pyramiding = VersionedRepository(self._db, PYRAMIDING, PyramidingState)
         self._signals, self._equity, self._instances = SignalLog(self._db), Equity(self._db), Instances(self._db)
+        self._pyramids = Pyramiding(self._db)
         self._remembered = Remembered()
-        self._of_thread = threading.local()
         self._listener = Listener(self._db.url, CHANNEL, self._heard, self._remembered.forget)
         self._listener.start()
 
@@ -75,22 +74,15 @@ class DatabaseStateManager:
     @contextmanager
     def transaction(self) -> Generator[None]:
         """All that this thread saves within the block is stored together, or none of it after any error."""
-        if self._in_transaction:
-            with self._db.transaction():
-                yield
-            return
-        self._of_thread.stored = stored = list[tuple[Key, Any, int]]()
-        try:
-            with self._db.transaction():
-                yield
-        finally:
-            self._of_thread.stored = None
-        for key, row, epoch in stored:
-            self._remembered.put(key, row, epoch)
+        with self._db.transaction():
+            yield
 
     def save_position(self, position: PortfolioPosition | Mapping[str, Any]) -> PortfolioPosition:
-        """Store a new position (version 0) or a change of one that was read; returns it with its next version."""
-        return self._save(self._positions, row_of(PortfolioPosition, position))
+        """Store a new position (version 0) or a change of one that was read; returns it with its next version.
+
+        Of a mapping with a version only its columns are changed.
+        """
+        return self._save(self._positions, self._told(self._positions, PortfolioPosition, position))
 
     def get_position(self, position_id: str, *, fresh: bool = False) -> PortfolioPosition | None:
         """A position, None if there is none of this id."""
@@ -102,11 +94,18 @@ class DatabaseStateManager:
 
     def delete_position(self, position_id: str) -> bool:
         """Remove a position, whether there was one; what began with it no longer names it."""
-        return self._positions.delete(position_id)
+        with self._db.transaction():
+            began = self._pyramiding.find_where(base_position_id=position_id)
+            version = self._positions.remove(position_id)
+            if version is not None:
+                self._drop((PORTFOLIO_POSITIONS.name, position_id), version + 1)
+                for row in began:
+                    self._drop((PYRAMIDING.name, row.instrument), row.version + 1)
+        return version is not None
 
     def save_portfolio_state(self, state: PortfolioState | Mapping[str, Any]) -> PortfolioState:
-        """Store the capital; returns it with its next version."""
-        return self._save(self._portfolio, row_of(PortfolioState, state))
+        """Store the capital; returns it with its next version. Of a mapping with a version only its columns change."""
+        return self._save(self._portfolio, self._told(self._portfolio, PortfolioState, state))
 
     def get_portfolio_state(self, *, fresh: bool = False) -> PortfolioState | None:
         """The capital, None before `begin_portfolio`."""
@@ -121,10 +120,11 @@ class DatabaseStateManager:
 
     def earn(self, earned: Decimal) -> PortfolioState:
         """Add what was realized to the closed equity, whoever else does meanwhile; ValueError before it began."""
+        epoch = self._remembered.epoch
         state = self._equity.earn(earned)
         if state is None:
             raise ValueError("the portfolio has no capital yet: call begin_portfolio first")
-        self._keep((PORTFOLIO_STATE.name, 1), state, self._remembered.epoch)
+        self._keep((PORTFOLIO_STATE.name, 1), state, epoch)
         return state
 
     def save_pyramiding_state(
@@ -135,15 +135,16 @@ class DatabaseStateManager:
     ) -> PyramidingState:
         """Store where an instrument was added to last; returns it with its next version.
 
-        Told as a row, its version counts; told in words, the stored row is replaced, whoever wrote it.
+        Told as a row, its version counts, and of a mapping with a version only its columns are changed; told in words,
+        the stored row is replaced, whoever wrote it.
         """
         if not isinstance(instrument, str):
-            return self._save(self._pyramiding, row_of(PyramidingState, instrument))
+            return self._save(self._pyramiding, self._told(self._pyramiding, PyramidingState, instrument))
         price = None if last_pyramid_price is None else number("last_pyramid_price", last_pyramid_price)
-        with self.transaction():
-            known = self.get_pyramiding_state(instrument, fresh=True)
-            row = PyramidingState(instrument, price, base_position_id, known.version if known else 0)
-            return self._save(self._pyramiding, row)
+        epoch = self._remembered.epoch
+        stored = self._pyramids.put(PyramidingState(instrument, price, base_position_id))
+        self._keep((PYRAMIDING.name, instrument), stored, epoch)
+        return stored
 
     def get_pyramiding_state(self, instrument: str, *, fresh: bool = False) -> PyramidingState | None:
         """Where an instrument was added to last, None if it never was."""
@@ -207,18 +208,20 @@ class DatabaseStateManager:
             raise ValueError("heartbeats and leadership need a name: DatabaseStateManager(config, instance_id=…)")
         return self.instance_id
 
-    @property
-    def _in_transaction(self) -> bool:
-        return getattr(self._of_thread, "stored", None) is not None
+    def _told(self, repository: VersionedRepository[T], cls: type[T], told: T | Mapping[str, Any]) -> T:
+        """The row to store; of a mapping that names a version, what it leaves out stays as it is stored."""
+        if not isinstance(told, Mapping) or not told.get("version"):
+            return row_of(cls, told)
+        return changed(repository.to_change(told), told)
 
     def _save(self, repository: VersionedRepository[T], row: T) -> T:
         epoch = self._remembered.epoch
         stored = repository.save(row)
         self._keep(repository.key_of(stored), stored, epoch)
-        return stored
+        return _own(stored)
 
     def _get(self, repository: VersionedRepository[T], key: Key, *, fresh: bool) -> T | None:
-        may_remember = self._listener.is_listening and not self._in_transaction
+        may_remember = self._listener.is_listening and not self._db.in_transaction
         if may_remember and not fresh and (known := self._remembered.get(key)) is not None:
             return _own(known)
         epoch = self._remembered.epoch
@@ -229,10 +232,16 @@ class DatabaseStateManager:
 
     def _keep(self, key: Key, row: Any, epoch: int) -> None:
         """Remember what was stored: at once, or when the transaction around it is."""
-        if self._in_transaction:
-            self._of_thread.stored.append((key, row, epoch))
-        elif self._listener.is_listening:
-            self._remembered.put(key, row, epoch)
+
+        def keep() -> None:
+            if self._listener.is_listening:
+                self._remembered.put(key, row, epoch)
+
+        self._db.after_commit(keep)
+
+    def _drop(self, key: Key, version: int) -> None:
+        """Forget what was changed otherwise, as if it had been heard of already."""
+        self._db.after_commit(lambda: self._remembered.changed(key, version))
 
     def _heard(self, payload: str) -> None:
         table, version, key = payload.split(" ", 2)
@@ -242,4 +251,4 @@ class DatabaseStateManager:
 def _own(row: T) -> T:
     """The row for one caller alone: what it does to the payload is not seen by others."""
     payload = getattr(row, "payload", None)
-    return replace(row, payload=deepcopy(payload)) if payload else row  # pyright: ignore[reportCallIssue]
+    return row if payload is None else replace(row, payload=deepcopy(payload))  # pyright: ignore[reportCallIssue]

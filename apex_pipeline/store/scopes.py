@@ -63,12 +63,16 @@ def _whole(member: Member) -> Generator[None]:
         yield
         _commit(member)
     except BaseException:
+        member.after_commit.clear()
         with suppress(psycopg2.Error):
             if member.is_own:
                 member.connection.rollback()
         raise
     finally:
         member.in_transaction = False
+    due, member.after_commit = member.after_commit, []
+    for work in due:
+        work()
 
 
 def _commit(member: Member) -> None:
@@ -87,11 +91,13 @@ def _commit(member: Member) -> None:
 @contextmanager
 def _savepoint(member: Member) -> Generator[None]:
     """A part of the open transaction that can fail alone."""
+    waiting = len(member.after_commit)
     with member.connection.cursor() as cursor:
         cursor.execute("SAVEPOINT part")
         try:
             yield
         except BaseException:
+            del member.after_commit[waiting:]
             with suppress(psycopg2.Error):
                 # released too, or an outer part of the same name would go back only as far as here
                 cursor.execute("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part")
