@@ -31,6 +31,9 @@ from apex_pipeline.errors import ConfigError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 CONFIG_FILE = "apex.yaml"
+EXPORTED = "APEX_SETTINGS_EXPORTED"
+"""Set by `export`: the environment tells everything, and what it leaves out is unset, not to be found in the file."""
+
 HONG_KONG = ZoneInfo("Asia/Hong_Kong")
 
 
@@ -147,10 +150,14 @@ class Settings:
 
 
 def load(environ: Mapping[str, str] | None = None, config_file: Path | None = None) -> Settings:
-    """The settings in force; raises ConfigError naming the variable that is wrong."""
+    """The settings in force; raises ConfigError naming the variable that is wrong.
+
+    After `export` no file is read but the one that is told.
+    """
     env = os.environ if environ is None else environ
     told = {name: env[name] for name in FILE_KEYS.values() if env.get(name)}
-    values = {**DEFAULTS, **file_values(config_file or Path.cwd() / CONFIG_FILE, env)}
+    file = config_file or (None if env.get(EXPORTED) else Path.cwd() / CONFIG_FILE)
+    values = {**DEFAULTS, **(file_values(file, env) if file else {})}
     if "APEX_DATABASE_HOST" in told:  # a server of the environment is not the one whose URL the file tells
         values.pop("APEX_DATABASE_URL", None)
     values |= told
@@ -158,7 +165,7 @@ def load(environ: Mapping[str, str] | None = None, config_file: Path | None = No
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """The variables that make another process see these settings."""
+    """The variables that make another process see these settings, as long as no file tells it more."""
     futu, ib = settings.futu, settings.ib
     values = {
         "APEX_HOME": str(settings.home),
@@ -205,8 +212,9 @@ def _variables(prefix: str, told: SnapshotSettings | DisplaySettings) -> dict[st
 
 
 def export(settings: Settings) -> None:
-    """Make this process and its children see these settings; what is unset is removed."""
+    """Make this process and its children see these settings; what is unset is removed, whatever file lies about."""
     values = environment_of(settings)
+    os.environ[EXPORTED] = "true"
     for name in FILE_KEYS.values():
         if name in values:
             os.environ[name] = values[name]
