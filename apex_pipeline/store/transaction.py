@@ -143,14 +143,18 @@ class Transaction:
         given = _given(args) if args else _given(params) if params or _is_name(query) else None
         self._cursor.execute(text, given)
 
-    def find(self, table: Table, where: Mapping[str, Any], most: int) -> list[Row]:
-        """Rows of a table whose columns hold these values, in the order of its key."""
+    def find(self, table: Table, where: Mapping[str, Any], most: int, *, to_change: bool = False) -> list[Row]:
+        """Rows of a table whose columns hold these values, in the order of its key.
+
+        `to_change`: nobody else changes them until the transaction ends, and they are as the last one left them.
+        """
         conditions = [sql.SQL("{} = %s").format(sql.Identifier(column)) for column in where]
         self._cursor.execute(
-            sql.SQL("SELECT * FROM {} WHERE {} ORDER BY {} LIMIT %s").format(
+            sql.SQL("SELECT * FROM {} WHERE {} ORDER BY {} LIMIT %s{}").format(
                 sql.Identifier(table.name),
                 sql.SQL(" AND ").join(conditions),
                 sql.SQL(", ").join(map(sql.Identifier, table.key)),
+                sql.SQL(" FOR NO KEY UPDATE" if to_change else ""),
             ),
             (*where.values(), most),
         )
