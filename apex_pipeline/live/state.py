@@ -21,6 +21,7 @@ from apex_pipeline.store.db import Database
 from apex_pipeline.store.listening import Listener
 from apex_pipeline.store.repositories.engine import Equity, Instances, Pyramiding, SignalLog
 from apex_pipeline.store.repositories.versioned import VersionedRepository
+from apex_pipeline.store.scopes import whatever_told_as_storage
 from apex_pipeline.store.tables import PORTFOLIO_POSITIONS, PORTFOLIO_STATE, PYRAMIDING
 
 T = TypeVar("T", PortfolioPosition, PortfolioState, PyramidingState)
@@ -88,10 +89,12 @@ class DatabaseStateManager:
         """A position, None if there is none of this id."""
         return self._get(self._positions, (PORTFOLIO_POSITIONS.name, position_id), fresh=fresh)
 
+    @whatever_told_as_storage()
     def get_all_open_positions(self) -> list[PortfolioPosition]:
         """Positions that are not closed, by their id, as the database holds them now."""
         return self._positions.find_where(status=["open", "partial"])
 
+    @whatever_told_as_storage()
     def delete_position(self, position_id: str) -> bool:
         """Remove a position, whether there was one; what began with it no longer names it."""
         with self._db.transaction():
@@ -111,6 +114,7 @@ class DatabaseStateManager:
         """The capital, None before `begin_portfolio`."""
         return self._get(self._portfolio, (PORTFOLIO_STATE.name, 1), fresh=fresh)
 
+    @whatever_told_as_storage()
     def begin_portfolio(self, initial_capital: Decimal | float | str) -> PortfolioState:
         """The capital, begun with `initial_capital` if there is none yet: what was earned before is kept."""
         self._equity.begin(number("initial_capital", initial_capital))
@@ -118,6 +122,7 @@ class DatabaseStateManager:
         assert state is not None
         return state
 
+    @whatever_told_as_storage()
     def earn(self, earned: Decimal) -> PortfolioState:
         """Add what was realized to the closed equity, whoever else does meanwhile; ValueError before it began."""
         epoch = self._remembered.epoch
@@ -127,6 +132,7 @@ class DatabaseStateManager:
         self._keep((PORTFOLIO_STATE.name, 1), state, epoch)
         return state
 
+    @whatever_told_as_storage()
     def save_pyramiding_state(
         self,
         instrument: str | PyramidingState | Mapping[str, Any],
@@ -150,14 +156,17 @@ class DatabaseStateManager:
         """Where an instrument was added to last, None if it never was."""
         return self._get(self._pyramiding, (PYRAMIDING.name, instrument), fresh=fresh)
 
+    @whatever_told_as_storage()
     def get_all_pyramiding_states(self) -> dict[str, PyramidingState]:
         """All of them by instrument, as the database holds them now."""
         return {state.instrument: state for state in self._pyramiding.find_where()}
 
+    @whatever_told_as_storage()
     def check_duplicate_signal(self, fingerprint: str) -> bool:
         """Whether a signal of this fingerprint was logged; to be sure of being the first, log it."""
         return self._signals.has(fingerprint)
 
+    @whatever_told_as_storage()
     def log_signal(
         self,
         fingerprint: str,
@@ -170,30 +179,37 @@ class DatabaseStateManager:
         told = {"instrument": instrument, "payload": payload or {}, "status": status, "instance_id": self.instance_id}
         return self._signals.add(fingerprint, signal_type, **told)
 
+    @whatever_told_as_storage()
     def set_signal_status(self, fingerprint: str, status: str) -> bool:
         """Say what became of a signal; whether there is one."""
         return self._signals.set_status(fingerprint, status)
 
+    @whatever_told_as_storage()
     def cleanup_signals(self, older_than: timedelta = HISTORY) -> int:
         """Remove signals received before so long ago; returns how many. They would be new again."""
         return self._signals.cleanup(older_than)
 
+    @whatever_told_as_storage()
     def heartbeat(self, metadata: Mapping[str, Any] | None = None, lease_seconds: float = LEASE_SECONDS) -> Instance:
         """Say that this process lives, and renew its lease if it leads; its row tells whether it does."""
         return self._instances.beat(self._named(), metadata or {}, lease_seconds)
 
+    @whatever_told_as_storage()
     def try_to_lead(self, lease_seconds: float = LEASE_SECONDS) -> bool:
         """Whether this process leads now; it does until its lease ends, so renew by `heartbeat` well before."""
         return self._instances.lead(self._named(), lease_seconds)
 
+    @whatever_told_as_storage()
     def resign(self) -> bool:
         """Give the lead up, so that another process can take it at once; whether it was had."""
         return self._instances.resign(self._named())
 
+    @whatever_told_as_storage()
     def get_leader(self) -> Instance | None:
         """The process that leads, None if no lease runs."""
         return self._instances.leader()
 
+    @whatever_told_as_storage()
     def get_live_instances(self, within_seconds: float = 60) -> list[Instance]:
         """Processes whose heartbeat is not older, the latest first."""
         return self._instances.alive(within_seconds)
@@ -208,12 +224,14 @@ class DatabaseStateManager:
             raise ValueError("heartbeats and leadership need a name: DatabaseStateManager(config, instance_id=…)")
         return self.instance_id
 
+    @whatever_told_as_storage()
     def _told(self, repository: VersionedRepository[T], cls: type[T], told: T | Mapping[str, Any]) -> T:
         """The row to store; of a mapping that names a version, what it leaves out stays as it is stored."""
         if not isinstance(told, Mapping) or not told.get("version"):
             return row_of(cls, told)
         return changed(repository.to_change(told), told)
 
+    @whatever_told_as_storage()
     def _save(self, repository: VersionedRepository[T], row: T) -> T:
         epoch = self._remembered.epoch
         stored = repository.save(row)
@@ -225,7 +243,8 @@ class DatabaseStateManager:
         if may_remember and not fresh and (known := self._remembered.get(key)) is not None:
             return _own(known)
         epoch = self._remembered.epoch
-        row = repository.find_by_id(key[1])
+        with whatever_told_as_storage():
+            row = repository.find_by_id(key[1])
         if row is not None and may_remember:
             self._remembered.put(key, row, epoch)
         return None if row is None else _own(row)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 import psycopg2
 from psycopg2.extensions import TransactionRollbackError
 
-from apex_pipeline.errors import StorageError, StorageUnavailable, StorageUncertain
+from apex_pipeline.errors import SchemaOutdated, StorageError, StorageUnavailable, StorageUncertain
 from apex_pipeline.store.connection import reason, where
 from apex_pipeline.store.pool import Member
 from apex_pipeline.store.transaction import Transaction, statement
@@ -31,6 +31,19 @@ def told_as_storage(member: Member, url: str) -> Generator[None]:
         if member.connection.closed:
             raise StorageUnavailable(f"the database {where(url)} was lost: {reason(error)}") from error
         raise StorageError(f"the database {where(url)} did not do it: {reason(error)}{_advice(error)}") from error
+    except (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn) as error:
+        raise SchemaOutdated(
+            f"the database {where(url)} is not as this is written for: {reason(error)}; run `apex migrate`"
+        ) from error
+
+
+@contextmanager
+def whatever_told_as_storage() -> Generator[None]:
+    """Whatever else the driver says, at the doors of those whose callers are promised errors of this program."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        raise StorageError(f"the database did not answer: {reason(error)}") from error
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import psycopg2.extras
 from psycopg2 import sql
 from psycopg2.extensions import cursor
 
-from apex_pipeline.store.copy_text import copy_text, to_json
+from apex_pipeline.store.copy_text import copy_text, is_of_numpy, require_zone, to_json
 from apex_pipeline.store.merging import (
     change_statement,
     keep_older_statement,
@@ -296,7 +296,10 @@ def _of_driver(text: str, given: Any) -> tuple[tuple[Any, ...], Mapping[str, Any
 
 
 def _given(values: Sequence[Any] | Mapping[str, Any]) -> Any:
-    """Parameters as the driver takes them: mappings are JSON, enums are their values."""
+    """Parameters as the driver takes them: mappings are JSON, enums are their values, numpy's numbers are Python's.
+
+    ValueError for an instant without a zone.
+    """
     if isinstance(values, Mapping):
         return {name: _adapted(value) for name, value in values.items()}
     return tuple(map(_adapted, values))
@@ -305,4 +308,10 @@ def _given(values: Sequence[Any] | Mapping[str, Any]) -> Any:
 def _adapted(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
-    return to_json(dict(value)) if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return to_json(dict(cast("Mapping[str, Any]", value)))
+    if isinstance(value, (list, tuple)):
+        for one in cast("Sequence[Any]", value):
+            require_zone(one)
+        return cast("Any", value)
+    return require_zone(value.item() if is_of_numpy(value) else value)

@@ -1,5 +1,5 @@
 -- The newest snapshot of an account that one of these brokers told itself, captured after %(since)s.
-SELECT newest.* FROM unnest(%(brokers)s) AS asked (broker)
+SELECT newest.* FROM unnest(%(brokers)s::text[]) AS asked (broker)
 CROSS JOIN LATERAL (
     SELECT p.* FROM position_snapshots p
     WHERE p.broker = asked.broker AND p.account_id = %(account_id)s AND p.source = p.broker
