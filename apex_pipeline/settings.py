@@ -31,6 +31,7 @@ from apex_pipeline.errors import ConfigError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 CONFIG_FILE = "apex.yaml"
+COMPRESSION = "APEX_SNAPSHOTS_COMPRESSION_AFTER_DAYS"
 EXPORTED = "APEX_SETTINGS_EXPORTED"
 """Set by `export`: the environment tells everything, and what it leaves out is unset, not to be found in the file."""
 
@@ -98,7 +99,7 @@ class SnapshotSettings:
     """How often what is held is captured, and how long that is kept.
 
     `interval_seconds` is of captures that the pipeline makes from the brokers, the `…_interval_sec` of those that an
-    engine makes with SnapshotService. Compression happens only where TimescaleDB is enabled.
+    engine makes with SnapshotService. Compression happens only where TimescaleDB is enabled; None: as bars are.
     """
 
     enabled: bool = True
@@ -108,7 +109,7 @@ class SnapshotSettings:
     risk_interval_sec: float = 60.0
     capture_on_shutdown: bool = True
     retention_days: int = 365
-    compression_after_days: int = 7
+    compression_after_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,7 @@ def _variables(prefix: str, told: SnapshotSettings | DisplaySettings) -> dict[st
     return {
         f"{prefix}{name.upper()}": str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in values.items()
+        if value is not None
     }
 
 
@@ -328,5 +330,5 @@ def _snapshots(values: Mapping[str, str]) -> SnapshotSettings:
         risk_interval_sec=seconds(values, "APEX_SNAPSHOTS_RISK_INTERVAL_SEC"),
         capture_on_shutdown=boolean(values, "APEX_SNAPSHOTS_CAPTURE_ON_SHUTDOWN"),
         retention_days=whole(values, "APEX_SNAPSHOTS_RETENTION_DAYS", most=36_500),
-        compression_after_days=whole(values, "APEX_SNAPSHOTS_COMPRESSION_AFTER_DAYS", most=36_500),
+        compression_after_days=whole(values, COMPRESSION, most=36_500) if values.get(COMPRESSION) else None,
     )

@@ -154,6 +154,15 @@ def test_a_server_of_the_environment_is_not_overruled_by_a_url_of_the_file(full:
     assert load({"APEX_DATABASE_PORT": "6000"}, full).database_url == "postgresql://u:p@h/d"
 
 
+def test_a_section_of_which_everything_is_commented_out_tells_nothing(tmp_path: Path) -> None:
+    told = tmp_path / "apex.yaml"
+    told.write_text("database:\n  pool:\n  # url: x\nrisk:\nfutu:\n  # port: 1\n")
+    assert load({}, told) == load({}, tmp_path / "none.yaml")
+    told.write_text("data:\n")
+    with pytest.raises(ConfigError, match="unknown key 'data'"):
+        load({}, told)
+
+
 def test_the_token_is_in_no_repr(file: Path) -> None:
     assert "hush" not in repr(load({"VAULT_TOKEN": "hush"}, file))
 
