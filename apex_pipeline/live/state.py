@@ -263,8 +263,12 @@ class DatabaseStateManager:
         self._db.after_commit(lambda: self._remembered.changed(key, version))
 
     def _heard(self, payload: str) -> None:
-        table, version, key = payload.split(" ", 2)
-        self._remembered.changed((table, int(key) if table == PORTFOLIO_STATE.name else key), int(version))
+        try:
+            table, version, name = payload.split(" ", 2)
+            key, at_version = int(name) if table == PORTFOLIO_STATE.name else name, int(version)
+        except ValueError:  # anybody may notify the channel, of anything
+            return
+        self._remembered.changed((table, key), at_version)
 
 
 def _own(row: T) -> T:

@@ -191,6 +191,10 @@ class Transaction:
         """Run a migration file."""
         self._cursor.execute(text)
 
+    def claim(self, table: Table) -> None:
+        """Let nobody else write a table until the transaction ends; waits for those who do."""
+        self._cursor.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(sql.Identifier(table.name)))
+
     def stage(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> int:
         """COPY rows to the temporary table `staged`, shaped as `table`; returns their number. None make no table."""
         buffer, count = copy_text(table.columns, rows)

@@ -1,10 +1,14 @@
 """What a state manager remembers is what the database holds: nothing undone, nothing changed, nothing of a caller's."""
 
+import os
+import resource
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -163,3 +167,51 @@ def test_capital_that_was_earned_while_everything_was_forgotten_is_read_again(
     monkeypatch.setattr(equity, "earn", earned)
     state.earn(Decimal(20))
     assert remembered.get(("portfolio_state", 1)) is None
+
+
+def test_a_foreign_notification_is_ignored_and_a_listener_ends_once(
+    state: DatabaseStateManager, other: DatabaseStateManager, database_url: str
+) -> None:
+    saved = state.save_position(LONG)
+    for payload in ("", "hello", "portfolio_state 1 x", "portfolio_positions one Long_1"):
+        query(database_url, "SELECT pg_notify('apex_state', %s)", payload)
+    other.save_position(replace(saved, current_stop=Decimal(7)))
+    eventually(lambda: (row := state.get_position("Long_1")) is not None and row.current_stop == 7)
+    assert state.get_cache_stats()["is_listening"]
+    state.close()
+    state.close()
+
+
+def test_what_a_listener_does_not_understand_ends_it_for_a_moment_only(
+    state: DatabaseStateManager, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    remembered = state._remembered  # pyright: ignore[reportPrivateUsage]
+    raised = threading.Event()
+
+    def fail(*_: object) -> None:
+        raised.set()
+        raise RuntimeError("a defect")
+
+    state.save_position(LONG)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(remembered), "changed", fail)
+        query(database_url, "UPDATE portfolio_positions SET current_stop = 7")
+        assert raised.wait(10)
+    eventually(lambda: state.get_cache_stats()["is_listening"])
+    eventually(lambda: (row := state.get_position("Long_1")) is not None and row.current_stop == 7)
+
+
+def test_a_process_with_many_open_files_hears_too(database_url: str, other: DatabaseStateManager) -> None:
+    least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(least, 3000), most))
+    try:
+        with ExitStack() as stack:
+            for _ in range(1100):
+                stack.enter_context(Path(os.devnull).open("rb"))
+            state = stack.enter_context(DatabaseStateManager(database_url))
+            assert state.get_cache_stats()["is_listening"]
+            saved = state.save_position(LONG)
+            other.save_position(replace(saved, current_stop=Decimal(7)))
+            eventually(lambda: (row := state.get_position("Long_1")) is not None and row.current_stop == 7)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (least, most))
