@@ -32,6 +32,10 @@ from apex_pipeline.errors import ConfigError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 CONFIG_FILE = "apex.yaml"
+COMPRESSION = "APEX_SNAPSHOTS_COMPRESSION_AFTER_DAYS"
+EXPORTED = "APEX_SETTINGS_EXPORTED"
+"""Set by `export`: the environment tells everything, and what it leaves out is unset, not to be found in the file."""
+
 HONG_KONG = ZoneInfo("Asia/Hong_Kong")
 
 
@@ -98,7 +102,7 @@ class SnapshotSettings:
     """How often what is held is captured, and how long that is kept.
 
     `interval_seconds` is of captures that the pipeline makes from the brokers, the `…_interval_sec` of those that an
-    engine makes with SnapshotService. Compression happens only where TimescaleDB is enabled.
+    engine makes with SnapshotService. Compression happens only where TimescaleDB is enabled; None: as bars are.
     """
 
     enabled: bool = True
@@ -108,7 +112,7 @@ class SnapshotSettings:
     risk_interval_sec: float = 60.0
     capture_on_shutdown: bool = True
     retention_days: int = 365
-    compression_after_days: int = 7
+    compression_after_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +174,14 @@ class Settings:
 
 
 def load(environ: Mapping[str, str] | None = None, config_file: Path | None = None) -> Settings:
-    """The settings in force; raises ConfigError naming the variable that is wrong."""
+    """The settings in force; raises ConfigError naming the variable that is wrong.
+
+    After `export` no file is read but the one that is told.
+    """
     env = os.environ if environ is None else environ
     told = {name: env[name] for name in FILE_KEYS.values() if env.get(name)}
-    values = {**DEFAULTS, **file_values(config_file or Path.cwd() / CONFIG_FILE, env)}
+    file = config_file or (None if env.get(EXPORTED) else Path.cwd() / CONFIG_FILE)
+    values = {**DEFAULTS, **(file_values(file, env) if file else {})}
     if "APEX_DATABASE_HOST" in told:  # a server of the environment is not the one whose URL the file tells
         values.pop("APEX_DATABASE_URL", None)
     values |= told
@@ -181,7 +189,7 @@ def load(environ: Mapping[str, str] | None = None, config_file: Path | None = No
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """The variables that make another process see these settings."""
+    """The variables that make another process see these settings, as long as no file tells it more."""
     futu, ib = settings.futu, settings.ib
     values = {
         "APEX_HOME": str(settings.home),
@@ -226,6 +234,7 @@ def _variables(prefix: str, told: SnapshotSettings | DisplaySettings) -> dict[st
     return {
         f"{prefix}{name.upper()}": str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in values.items()
+        if value is not None
     }
 
 
@@ -243,8 +252,9 @@ def _alert_variables(told: AlertSettings) -> dict[str, str | None]:
 
 
 def export(settings: Settings) -> None:
-    """Make this process and its children see these settings; what is unset is removed."""
+    """Make this process and its children see these settings; what is unset is removed, whatever file lies about."""
     values = environment_of(settings)
+    os.environ[EXPORTED] = "true"
     for name in FILE_KEYS.values():
         if name in values:
             os.environ[name] = values[name]
@@ -377,5 +387,5 @@ def _snapshots(values: Mapping[str, str]) -> SnapshotSettings:
         risk_interval_sec=seconds(values, "APEX_SNAPSHOTS_RISK_INTERVAL_SEC"),
         capture_on_shutdown=boolean(values, "APEX_SNAPSHOTS_CAPTURE_ON_SHUTDOWN"),
         retention_days=whole(values, "APEX_SNAPSHOTS_RETENTION_DAYS", most=36_500),
-        compression_after_days=whole(values, "APEX_SNAPSHOTS_COMPRESSION_AFTER_DAYS", most=36_500),
+        compression_after_days=whole(values, COMPRESSION, most=36_500) if values.get(COMPRESSION) else None,
     )

@@ -85,6 +85,19 @@ COMMENT ON TABLE instance_metadata IS 'Processes of an engine. One leads, until 
 CREATE INDEX instance_metadata_by_heartbeat ON instance_metadata (last_heartbeat);
 CREATE UNIQUE INDEX instance_metadata_one_leader ON instance_metadata (is_leader) WHERE is_leader;
 
+-- Every write raises the version, whoever forgets to: a deletion that empties a reference, or a hand in psql. Whoever
+-- remembers an older version would never drop it otherwise.
+CREATE FUNCTION raise_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.version <= OLD.version THEN
+        NEW.version := OLD.version + 1;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER raise_version BEFORE UPDATE ON portfolio_positions FOR EACH ROW EXECUTE FUNCTION raise_version();
+CREATE TRIGGER raise_version BEFORE UPDATE ON portfolio_state FOR EACH ROW EXECUTE FUNCTION raise_version();
+CREATE TRIGGER raise_version BEFORE UPDATE ON pyramiding_state FOR EACH ROW EXECUTE FUNCTION raise_version();
+
 -- Tells other processes which row changed and to which version, so that they drop what they remember of it.
 CREATE FUNCTION tell_state_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

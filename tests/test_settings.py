@@ -1,5 +1,6 @@
 """Settings come from the environment, then `apex.yaml`, then defaults, and a wrong one is named."""
 
+import os
 from dataclasses import fields, replace
 from datetime import date
 from decimal import Decimal
@@ -19,6 +20,7 @@ from apex_pipeline.settings import (
     SnapshotSettings,
     TimescaleSettings,
     environment_of,
+    export,
     load,
     sibling_database,
     sqlalchemy_url,
@@ -161,6 +163,22 @@ def test_another_process_sees_every_setting_of_a_full_file(full: Path, tmp_path:
     assert load(environment_of(bare), tmp_path / "none.yaml") == bare
 
 
+def test_what_was_exported_is_not_filled_up_from_a_file_that_lies_about(
+    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {"IB_FLEX_TOKEN": "of the shell"})
+    monkeypatch.chdir(tmp_path)
+    full.rename("apex.yaml")
+    assert load().futu.rsa_key_file == "key.pem"  # the control
+    other = tmp_path / "other.yaml"
+    other.write_text("futu: {host: 127.0.0.2}\nib: {flex_token: }")
+    told = replace(load({}, other), database_url="postgresql://u:p@h/other")
+    export(told)
+    assert (told.futu.acc_ids, told.ib.token, told.ib.tws_host, told.risk_limits) == ((), None, None, ())
+    assert load() == told
+    assert load(config_file=Path("apex.yaml")).futu.rsa_key_file == "key.pem"  # a file that is told is read
+
+
 def test_what_is_not_told_is_as_the_documents_say(tmp_path: Path) -> None:
     told = load({}, tmp_path / "none.yaml")
     assert (told.snapshots, told.display, told.pool) == (SnapshotSettings(), DisplaySettings(), PoolSettings())
@@ -186,6 +204,15 @@ def test_a_server_of_the_environment_is_not_overruled_by_a_url_of_the_file(full:
         "postgresql://me@there:5432/apex"
     )
     assert load({"APEX_DATABASE_PORT": "6000"}, full).database_url == "postgresql://u:p@h/d"
+
+
+def test_a_section_of_which_everything_is_commented_out_tells_nothing(tmp_path: Path) -> None:
+    told = tmp_path / "apex.yaml"
+    told.write_text("database:\n  pool:\n  # url: x\nrisk:\nfutu:\n  # port: 1\n")
+    assert load({}, told) == load({}, tmp_path / "none.yaml")
+    told.write_text("data:\n")
+    with pytest.raises(ConfigError, match="unknown key 'data'"):
+        load({}, told)
 
 
 def test_the_token_is_in_no_repr(file: Path) -> None:

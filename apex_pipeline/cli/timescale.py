@@ -3,7 +3,7 @@
 from apex_pipeline.cli.console import line
 from apex_pipeline.cli.opening import opened
 from apex_pipeline.errors import ConfigError
-from apex_pipeline.settings import Settings, SnapshotSettings
+from apex_pipeline.settings import Settings
 from apex_pipeline.store.timescale import HYPERTABLES, Step, Timescale, TimescaleState, Wish
 
 OFF = "database.timescale.enabled is false: set it to auto or true, then try again; nothing was changed"
@@ -37,11 +37,11 @@ def enable(configured: Settings) -> None:
 def wish_of(configured: Settings) -> Wish:
     """How the settings want tables to be kept; snapshots as bars, unless they have a word of their own."""
     told, snapshots = configured.timescale, configured.snapshots
-    own = snapshots.compression_after_days != SnapshotSettings().compression_after_days
+    own = snapshots.compression_after_days
     return Wish(
         chunk_interval=told.chunk_interval,
         compression_after=told.compression_after,
-        snapshot_compression_after=f"{snapshots.compression_after_days} days" if own else told.compression_after,
+        snapshot_compression_after=f"{own} days" if own else told.compression_after,
         snapshot_retention_days=snapshots.retention_days,
     )
 

@@ -35,8 +35,9 @@ def file_values(path: Path, env: Mapping[str, str]) -> dict[str, str]:
     if not path.is_file():
         return {}
     flat = _flattened(_document(path))
-    for key in flat:
-        _require_known(path.name, key)
+    for key, value in flat.items():
+        if value is not None or not _is_section(key):
+            _require_known(path.name, key)
     told = {key: _expanded(path.name, str(value), env) for key, value in flat.items() if value is not None}
     limits = {key: told.pop(key) for key in _LIMIT_KEYS if key in told}
     values = {FILE_KEYS[key]: text for key, text in told.items()}
@@ -72,6 +73,11 @@ def _require_known(file: str, key: str) -> None:
     if key not in known:
         nearest = get_close_matches(key, known, n=1, cutoff=0.0)[0]
         raise ConfigError(f"{file} has an unknown key {key!r}; the nearest known one is {nearest!r}")
+
+
+def _is_section(key: str) -> bool:
+    """Whether known keys begin with this one; a section without any of them tells nothing."""
+    return any(known.startswith(f"{key}.") for known in (*FILE_KEYS, *_LIMIT_KEYS))
 
 
 def _limits_text(told: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """What an engine tells of its state, in whatever form it has it, as the rows that are stored.
 
-Numbers may come as Decimal, whole number, text, or as a float, of which the shortest text that means it is taken: what
-was written as 52000.1 is stored as 52000.1. Instants must tell their zone.
+Numbers may come as Decimal, whole number, text, or as a float (also of numpy), of which the shortest text that means it
+is taken: what was written as 52000.1 is stored as 52000.1. Instants must tell their zone.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,8 @@ def _exact_values(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 def number(name: str, value: Decimal | float | str) -> Decimal:
     """A finite number, exact; ValueError for anything else."""
     try:
-        exact = Decimal(repr(value) if isinstance(value, float) else value)
+        # of a float, also of numpy, the shortest text that means it
+        exact = Decimal(value if isinstance(value, (Decimal, int, str)) else str(value))
     except (InvalidOperation, TypeError, ValueError):
         exact = Decimal("NaN")
     if isinstance(value, bool) or not exact.is_finite():

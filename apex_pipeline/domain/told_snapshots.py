@@ -33,6 +33,8 @@ from apex_pipeline.errors import UnknownPayload
 
 Made = TypeVar("Made")
 
+NO_ACCOUNT = "an empty list names no account, and none was named before: tell {(broker, account_id): []} for a flat one"
+
 
 @dataclass(slots=True)
 class Told(Generic[Made]):
@@ -46,7 +48,8 @@ def told_positions(answer: Any, captured_at: datetime, known: Collection[Key] = 
     """Snapshots of positions of what an engine returned; none of None.
 
     `answer`: {(broker, account_id): rows}, rows that name broker and account_id, {broker, account_id, positions}, or
-    PositionSnapshots. A list of rows tells all accounts of `known`: those it does not name are flat.
+    PositionSnapshots. A list of rows tells all accounts of `known`: those it does not name are flat. An empty list is
+    refused while none is known: nobody could say what is flat, and the last snapshot would stand as if it were held.
     """
     told: Told[PositionSnapshot] = Told()
     groups: dict[Key, list[Any]] = {}
@@ -56,6 +59,8 @@ def told_positions(answer: Any, captured_at: datetime, known: Collection[Key] = 
         is_flat_list = _group_positions(answer, groups, told, captured_at)
     except UnknownPayload as error:
         return Told(refused={"answer": str(error)})
+    if is_flat_list and not groups and not known:
+        return Told(refused={"answer": NO_ACCOUNT})
     for key in known if is_flat_list else ():
         groups.setdefault(key, [])
     for key, rows in groups.items():

@@ -8,6 +8,7 @@ from apex_pipeline.live.positions import PositionSyncService, SyncResult
 from apex_pipeline.live.snapshots import SnapshotService
 from apex_pipeline.live.state import DatabaseStateManager
 from apex_pipeline.live.strategies import StrategyClassifierV1, StrategyType
+from apex_pipeline.live.value import snapshot_portfolio
 from apex_pipeline.live.warm_start import WarmStartResult, WarmStartService
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.limiter import RateLimiter
@@ -77,4 +78,5 @@ __all__ = [
     "TradeStatistics",
     "WarmStartResult",
     "WarmStartService",
+    "snapshot_portfolio",
 ]

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from apex_pipeline.domain.engine import PortfolioPosition
+from apex_pipeline.domain.engine import PortfolioPosition, PositionStatus
 from apex_pipeline.domain.engine_input import changed, instant, number, row_of
 from apex_pipeline.domain.portfolio import closed, gain
 from apex_pipeline.errors import StaleVersion
@@ -22,6 +22,10 @@ Change = Callable[[PortfolioPosition], PortfolioPosition]
 
 TRIES = 50
 """How often a change is decided anew because others changed the position meanwhile."""
+
+
+class NoPosition(ValueError):
+    """There is no position of that id."""
 
 
 class PortfolioStateManager:
@@ -76,16 +80,16 @@ class PortfolioStateManager:
     ) -> dict[str, Decimal]:
         """Value open positions at prices, told by position id or by instrument; the gain of each that was valued.
 
-        Or of one alone: `update_unrealized_pnl(position_id, price)`.
+        Or of one alone: `update_unrealized_pnl(position_id, price)`. Left out is what cannot be valued: a position
+        without entry price or lots, and one that another thread or process closed meanwhile.
         """
         told: Mapping[str, Any] = {prices: price} if isinstance(prices, str) else prices
         exact = {name: number(f"the price of {name}", value) for name, value in told.items()}
         gains: dict[str, Decimal] = {}
         for name, row in self.get_open_positions().items():
             at = exact.get(name, exact.get(row.instrument))
-            if at is not None:
-                gains[name] = gain(row, at)
-                self._changed(name, lambda one, at=at: replace(one, unrealized_pnl=gain(one, at)))
+            if at is not None and (found := self._valued(name, at)) is not None:
+                gains[name] = found
         return gains
 
     def close_position(
@@ -114,17 +118,36 @@ class PortfolioStateManager:
         self._changed(position_id, close, lambda: self._kept.earn(realized))
         return float(realized)
 
+    def _valued(self, position_id: str, price: Decimal) -> Decimal | None:
+        """What a position would gain, as it stands now; None, and nothing is stored, where that cannot be said."""
+        found: Decimal | None = None
+
+        def value(row: PortfolioPosition) -> PortfolioPosition:
+            nonlocal found
+            is_known = row.status is not PositionStatus.CLOSED and row.entry_price is not None and row.lots is not None
+            found = gain(row, price) if is_known else None
+            return row if found is None else replace(row, unrealized_pnl=found)
+
+        try:
+            self._changed(position_id, value)
+        except NoPosition:  # it was deleted meanwhile
+            return None
+        return found
+
     def _changed(
         self, position_id: str, change: Change, then: Callable[[], object] = lambda: None
     ) -> PortfolioPosition:
-        """Change a position as it stands now, and what follows from it, together."""
+        """Change a position as it stands now, and what follows from it, together; nothing if it is to stay so."""
         for _ in range(TRIES):
             try:
                 with self._kept.transaction():
                     row = self._kept.get_position(position_id, fresh=True)
                     if row is None:
-                        raise ValueError(f"there is no position {position_id!r}")
-                    stored = self._kept.save_position(change(row))
+                        raise NoPosition(f"there is no position {position_id!r}")
+                    wanted = change(row)
+                    if wanted is row:
+                        return row
+                    stored = self._kept.save_position(wanted)
                     then()
                     return stored
             except StaleVersion:

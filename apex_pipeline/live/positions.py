@@ -1,22 +1,25 @@
 """The current book: what an engine believes it holds, kept in step with the brokers and named by the ledger.
 
-A broker that answers is believed; while none does, the newest snapshot that is stored, and without any the ledger. What
-is not known is never taken for flat. The comparing itself is in `live.book`; here are its sources and its clock.
+A broker that answers is believed; while none does, the newest that it told (loaded or captured), and without any the
+ledger. What is not known is never taken for flat. The comparing itself is in `domain.book`; here are its sources and
+its clock.
 """
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
+from apex_pipeline.domain.book import LEDGER, OPEN, Difference, Held, Life, Told, compared
 from apex_pipeline.domain.ledger import BookPosition
 from apex_pipeline.domain.models import Broker, BrokerPosition
-from apex_pipeline.errors import BrokerError, StorageError
-from apex_pipeline.live.book import OPEN, Difference, Held, Told, compared
+from apex_pipeline.domain.snapshots import UnusableSnapshot, checked_positions
+from apex_pipeline.errors import ApexError, BrokerError
 from apex_pipeline.store.db import Database
-from apex_pipeline.store.repositories.book import LEDGER, BookRepository, Known, Life
+from apex_pipeline.store.repositories.book import BookRepository, Known
 
 GetPositions = Callable[[str], Sequence[BrokerPosition] | None]
 """Asks a broker for the positions of an account: all of them, or None if it cannot tell now."""
@@ -30,7 +33,8 @@ class SyncResult:
 
     `source`: the broker that told, or LEDGER; None if nothing is known of the account and nothing was done. `as_of`:
     when that was told (UTC), and `age_seconds` how long ago. `differences`: symbols whose quantity in the book, as it
-    was, is not what was told. `error`: why the broker was not asked with success, if it was asked.
+    was, is not what was told. `error`: why the broker was not asked with success, if it was asked; of `sync_all` also
+    why nothing could be done.
     """
 
     account_id: str
@@ -48,7 +52,7 @@ class PositionSyncService:
     """Compares the book of positions with what the broker tells, and corrects it; also every few minutes by itself.
 
     `get_positions` asks a broker for the positions of an account; if there is none, if it returns None or raises
-    BrokerError, the newest stored snapshot is taken instead.
+    whatever it may, the newest that is stored is taken instead.
     """
 
     def __init__(
@@ -68,7 +72,7 @@ class PositionSyncService:
 
     def sync_positions(self, account_id: str) -> SyncResult:
         """Make the book of an account what is known of its positions; see `SyncResult`. StorageError is raised."""
-        with self._syncing:
+        with self._syncing, self._book.in_turn(account_id):
             told, error = self._told(account_id)
             if told is None:
                 return SyncResult(account_id, error=error)
@@ -89,8 +93,11 @@ class PositionSyncService:
         )
 
     def sync_all(self) -> dict[str, SyncResult]:
-        """Sync every account that anything is known of."""
-        return {account_id: self.sync_positions(account_id) for account_id in self._book.accounts()}
+        """Sync every account that anything is known of; one that cannot be synced does not stop the others.
+
+        StorageError where it cannot be told which accounts there are.
+        """
+        return {account_id: self._tried(account_id) for account_id in self._book.accounts()}
 
     def start(self, interval: float = 300) -> None:
         """Sync all accounts now and every `interval` seconds in a thread of its own, until `stop`."""
@@ -117,10 +124,18 @@ class PositionSyncService:
         while not self._stopped.is_set():
             try:
                 self.sync_all()
-            except StorageError as error:  # the next round tries again
+            # whatever it is, the next round tries again: a thread that ended would be noticed by nobody
+            except Exception as error:  # noqa: BLE001
                 _log.warning("positions were not synced: %s", error)
             self._wake.wait(interval)
             self._wake.clear()
+
+    def _tried(self, account_id: str) -> SyncResult:
+        try:
+            return self.sync_positions(account_id)
+        except Exception as error:  # noqa: BLE001 - as above
+            _log.warning("positions of %s were not synced", account_id, exc_info=error)
+            return SyncResult(account_id, error=_said(error))
 
     def _told(self, account_id: str) -> tuple[Told | None, str | None]:
         """The best that is known of the positions now, and why the broker itself did not tell it."""
@@ -131,6 +146,8 @@ class PositionSyncService:
             broker = next((row.broker for row in answer), known.broker)
             as_of = max((row.as_of for row in answer), default=self._now())
             return Told(account_id, broker, as_of, _held(answer), broker.value) if broker else None, error
+        if (captured := self._captured(account_id, known)) is not None:
+            return captured, error
         if known.broker is None:
             return None, error
         stored = self._stored(account_id, known, known.broker)
@@ -140,8 +157,21 @@ class PositionSyncService:
             stored = Told(account_id, known.broker, known.book_at, held, known.book_source)
         return stored, error
 
+    def _captured(self, account_id: str, known: Known) -> Told | None:
+        """What the broker told beside the loads, if it is newer than what they stored and than the book."""
+        snapshot = self._book.captured(account_id, known)
+        if snapshot is None:
+            return None
+        try:
+            rows = checked_positions(snapshot, self._now(), timedelta.max)
+        except UnusableSnapshot as error:
+            _log.warning("a snapshot is left alone: %s", error)
+            return None
+        held = {row["symbol"]: _held_in(row) for row in rows if row["qty"]}
+        return Told(account_id, snapshot.broker, snapshot.captured_at, held, snapshot.source)
+
     def _stored(self, account_id: str, known: Known, broker: Broker) -> Told | None:
-        """What the newest snapshot tells, or the ledger if there is none."""
+        """What the newest load of positions tells, or the ledger if there is none."""
         if known.snapshot_at is not None:
             held = _held(self._book.snapshot(account_id, known))
             return Told(account_id, broker, known.snapshot_at, held, broker.value)
@@ -154,9 +184,21 @@ class PositionSyncService:
             return None, None
         try:
             answer = self._get_positions(account_id)
-        except BrokerError as error:
-            return None, str(error)
+        # whatever the engine's own code raises: it did not tell, which is unknown and never flat
+        except Exception as error:  # noqa: BLE001
+            if not isinstance(error, BrokerError):
+                _log.warning("the positions of %s were not told", account_id, exc_info=error)
+            return None, _said(error)
         return answer, None if answer is not None else "the broker did not tell its positions"
+
+
+def _said(error: Exception) -> str:
+    """What an error says, and of which kind it is where it is none of this program's."""
+    return str(error) if isinstance(error, ApexError) else f"{type(error).__name__}: {error}"
+
+
+def _held_in(row: Mapping[str, Any]) -> Held:
+    return Held(row["qty"], row["avg_cost"], row["unrealized_pnl"], row["currency"])
 
 
 def _held(rows: Sequence[BrokerPosition]) -> dict[str, Held]:

@@ -24,6 +24,7 @@ from apex_pipeline.live.ticker import Ticker
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.generic import Repository
 from apex_pipeline.store.repositories.snapshot_keeping import SnapshotKeeper
+from apex_pipeline.store.scopes import whatever_told_as_storage
 from apex_pipeline.store.tables import SYSTEM_EVENTS
 
 Callback = Callable[[], Any]
@@ -150,6 +151,7 @@ class SnapshotService:
         """Capture the figures of risk; returns how many snapshots were stored. StorageError as above."""
         return self._capture(Kind.RISK, self._now())
 
+    @whatever_told_as_storage()
     def cleanup(self) -> dict[str, int]:
         """Remove snapshots that are older than the retention, some at a time; returns how many by table."""
         return SnapshotKeeper(self._db).forget(self._now() - timedelta(days=self.plan.retention_days))
@@ -191,7 +193,8 @@ class SnapshotService:
     def _try_cleanup(self) -> None:
         try:
             gone = {table: count for table, count in self.cleanup().items() if count}
-        except StorageError as error:
+        # whatever it is, the next day tries again
+        except Exception as error:  # noqa: BLE001
             _log.warning("old snapshots were not removed: %s", error)
             return
         if gone:
@@ -204,14 +207,16 @@ class SnapshotService:
             status = self._status[kind]
             status.captures += 1
             try:
-                told = self._told(kind, at)
-                stored = 0 if told is None else self._store(kind, told.snapshots)
+                with whatever_told_as_storage():
+                    told = self._told(kind, at)
+                    stored = 0 if told is None else self._store(kind, told.snapshots)
             except ApexError as error:
                 self._failed(kind, str(error))
                 raise
             if told is None:
                 return 0
-            self._complain(kind, told)
+            with whatever_told_as_storage():
+                self._complain(kind, told)
             status.snapshots += stored
             status.last_at = at
             return stored
@@ -237,7 +242,8 @@ class SnapshotService:
             if isinstance(snapshot, (PositionSnapshot, AccountSnapshot)):
                 self._known.add((snapshot.broker, snapshot.account_id))
             try:
-                stored += repository.insert(snapshot) is not None
+                with whatever_told_as_storage():
+                    stored += repository.insert(snapshot) is not None
             except StorageError as error:
                 errors.append(error)
         if errors:

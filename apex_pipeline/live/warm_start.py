@@ -27,6 +27,7 @@ from apex_pipeline.store.repositories.snapshots import (
     PositionSnapshotRepository,
     RiskSnapshotRepository,
 )
+from apex_pipeline.store.scopes import whatever_told_as_storage
 
 MAX_AGE_SECONDS = 3600.0
 
@@ -93,7 +94,8 @@ class WarmStartService:
         try:
             keys = _keys(brokers)
             wants = on_account_loaded is not None, on_risk_loaded is not None
-            restored = self.read(keys, now, *wants)
+            with whatever_told_as_storage():
+                restored = self.read(keys, now, *wants)
         except (UnusableSnapshot, StorageError) as error:
             return WarmStartResult(success=False, error=str(error))
         return _handed_over(restored, now, on_positions_loaded, on_account_loaded, on_risk_loaded)
@@ -117,6 +119,7 @@ class WarmStartService:
 
         return self._keeper.at_one_moment(work)
 
+    @whatever_told_as_storage()
     def get_snapshot_status(
         self, brokers: Iterable[Mapping[str, Any]] | None = None
     ) -> dict[str, list[dict[str, Any]]]:
@@ -136,6 +139,7 @@ class WarmStartService:
             for table, rows in newest.items()
         }
 
+    @whatever_told_as_storage()
     def clear_all_snapshots(self) -> dict[str, int]:
         """Remove every snapshot, of all accounts; returns how many by table."""
         return self._keeper.clear()

@@ -1,6 +1,8 @@
 """What assets are given: the database, the brokers, and somebody to tell of progress.
 
-Secrets come in as `EnvVar`, so Dagster shows their names and never their values.
+Nothing of a broker stands in their fields: a secret is read from the settings where it is used, so that Dagster never
+sees it, and a broker that is left out needs none. The address of the database comes in as an `EnvVar`, which Dagster
+shows by its name.
 """
 
 from collections.abc import Generator
@@ -27,8 +29,8 @@ class Storage(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgu
 
     @contextmanager
     def open(self) -> Generator[Database]:
-        """A connection for the time of a step."""
-        with Database(self.url) as db:
+        """The database for the time of a step, with as many connections as the settings allow."""
+        with Database(replace(settings.load(), database_url=self.url)) as db:
             yield db
 
 
@@ -41,16 +43,11 @@ class Futu(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgumen
 
 
 class IbFlex(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
-    """Interactive Brokers' Flex Web Service."""
-
-    token: str
-    query_id: str
+    """Interactive Brokers' Flex Web Service; token, query and limits as in the environment."""
 
     def loader(self, db: Database) -> HistoryLoaderService:
         """Loads Interactive Brokers into this database."""
-        configured = settings.load()
-        own = replace(configured.ib, token=self.token, query_id=self.query_id)
-        return HistoryLoaderService(db, replace(configured, ib=own))
+        return HistoryLoaderService(db, settings.load())
 
 
 class Market(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
@@ -81,7 +78,7 @@ def resources(progress: Progress | None = None) -> dict[str, object]:
     return {
         "storage": Storage(url=dg.EnvVar("APEX_DATABASE_URL")),
         "futu": Futu(),
-        "ib_flex": IbFlex(token=dg.EnvVar("IB_FLEX_TOKEN"), query_id=dg.EnvVar("IB_FLEX_QUERY_ID")),
+        "ib_flex": IbFlex(),
         "market": Market(),
         "watch": Watch(),
         "progress": progress or Progress(),

@@ -57,10 +57,10 @@ def run_range(
 
 
 def _database() -> Database:
-    url = settings.load().database_url
-    if not url:
+    configured = settings.load()
+    if not configured.database_url:
         raise ConfigError("APEX_DATABASE_URL must be set in the process that runs Dagster")
-    return Database(url)
+    return Database(configured)
 
 
 def _range_tags(first: date, last: date) -> dict[str, str]:

@@ -18,6 +18,18 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "
 _ESCAPED = re.compile(r"[\\\t\n\r\0]")
 
 
+def is_of_numpy(value: Any) -> bool:
+    """Whether a value is a number or an array of numpy, which `item` and `tolist` turn into Python's own."""
+    return hasattr(value, "dtype") and hasattr(value, "tolist")
+
+
+def require_zone(value: Any) -> Any:
+    """The value; ValueError for an instant without a zone, which the server would take for one of UTC."""
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise ValueError(f"the instant {value} needs a zone: tell datetime.now(UTC), for example")
+    return value
+
+
 def copy_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> tuple[io.StringIO, int]:
     """Rows in COPY's text format, where NULL and an empty text stay different."""
     lines = ["\t".join(_field(row[column]) for column in columns) for row in rows]
@@ -35,7 +47,7 @@ def _field(value: Any) -> str:
         case Decimal():
             return format(value, "f")
         case datetime() | date():
-            return value.isoformat()
+            return require_zone(value).isoformat()
         case bool():
             return "t" if value else "f"
         case bytes():
@@ -53,11 +65,13 @@ def to_json(value: Any) -> str:
 
     The exact bytes stay in `raw_documents`, so nothing is lost by the replacement.
     """
-    text = simplejson.dumps(value, use_decimal=True, default=_iso, separators=(",", ":"))
+    text = simplejson.dumps(value, use_decimal=True, default=_plain, separators=(",", ":"))
     return text.replace("\\u0000", "\\ufffd")
 
 
-def _iso(value: object) -> str:
+def _plain(value: Any) -> Any:
+    if is_of_numpy(value):
+        return value.tolist()
     if isinstance(value, (date, datetime)):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -127,6 +127,7 @@ class Database:
 
     def _give(self, member: Member) -> None:
         member.is_rehearsing = member.in_transaction = False
+        member.after_commit.clear()
         if member.is_own:
             self._pool.give(member)
 
@@ -148,6 +149,23 @@ class Database:
             tx = Transaction(cursor)
             with timeout_of(tx, timeout, is_part=is_part):
                 yield tx
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread stands in a transaction or a rehearsal: what it reads and writes may not be stored."""
+        member = self._member()
+        return member is not None and member.is_busy
+
+    def after_commit(self, work: Callable[[], object]) -> None:
+        """Do `work` once what this thread writes is stored: now, or when its open transaction is committed.
+
+        It is never done where that transaction, or the part of it that stands open now, is rolled back. `work` raises
+        nothing and uses no database.
+        """
+        if self.in_transaction and (member := self._member()) is not None:
+            member.after_commit.append(work)
+        else:
+            work()
 
     def run(self, work: Callable[[Transaction], T], timeout: float | None = None) -> T:
         """What `work` returns of a transaction; run again after a lost connection, a deadlock, a serialization failure.
@@ -264,6 +282,7 @@ class Database:
                 yield
             finally:
                 member.is_rehearsing = False
+                member.after_commit.clear()
                 if not member.connection.closed:
                     member.connection.rollback()
 

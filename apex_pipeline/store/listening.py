@@ -10,11 +10,9 @@ import select
 import threading
 from collections.abc import Callable
 
-import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, connection
 
-from apex_pipeline.errors import StorageUnavailable
 from apex_pipeline.store.connection import connect
 
 RECONNECT_SECONDS = 0.5
@@ -35,6 +33,8 @@ class Listener:
         self._woken, self._wake = os.pipe()
         self._thread = threading.Thread(target=self._run, name=f"listen-{channel}", daemon=True)
         self._pid = os.getpid()
+        self._ending = threading.Lock()
+        self._is_ended = False
 
     @property
     def is_listening(self) -> bool:
@@ -47,8 +47,11 @@ class Listener:
         self._listening.wait(wait_seconds)
 
     def stop(self) -> None:
-        """End the thread and its connection."""
-        if self._pid == os.getpid():
+        """End the thread and its connection; a second time does nothing."""
+        with self._ending:
+            if self._pid != os.getpid() or self._is_ended:
+                return
+            self._is_ended = True
             os.write(self._wake, b"x")
             self._thread.join()
             os.close(self._wake)
@@ -57,7 +60,8 @@ class Listener:
         while not self._is_told_to_end(0):
             try:
                 self._listen(connect(self._url, watchful=True))
-            except (psycopg2.Error, StorageUnavailable) as error:
+            # whatever it is, it is tried again: a thread that ended would leave every read to the database for good
+            except Exception as error:  # noqa: BLE001
                 _log.warning("changes of other processes are not heard of for now: %s", error)
             finally:
                 self._listening.clear()
@@ -83,5 +87,8 @@ class Listener:
 
     def _is_told_to_end(self, seconds: float | None, *others: connection) -> bool:
         """Wait for the end, or for something to come in at `others`; whether it is the end."""
-        ready, _, _ = select.select([self._woken, *others], [], [], seconds)
-        return self._woken in ready
+        waiting = select.poll()  # unlike select(), of a process with any number of open files
+        for one in (self._woken, *others):
+            waiting.register(one, select.POLLIN)
+        ready = waiting.poll(None if seconds is None else seconds * 1000)
+        return any(one == self._woken for one, _ in ready)

@@ -132,6 +132,7 @@ class MigrationRunner:
                 tx.execute("migrations_table")
                 tx.run_script(migration.path.read_text("utf-8"))
                 tx.execute("migration_record", version=migration.version, name=migration.name, sha256=migration.sha256)
-        except psycopg2.Error as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        except (psycopg2.Error, SchemaOutdated) as error:
+            said = error if isinstance(error, psycopg2.Error) else error.__cause__
+            reason = str(said).strip().splitlines()[0] if str(said).strip() else type(said).__name__
             raise SchemaError(f"Migration {migration.version:03d} failed: {reason}") from error

@@ -35,7 +35,8 @@ _forked = threading.Lock()
 class Member:
     """A connection of a pool, in the hands of one thread at a time.
 
-    `was_lent`: somebody had the bare connection and may have changed what it is set to.
+    `was_lent`: somebody had the bare connection and may have changed what it is set to. `after_commit`: what waits for
+    the open transaction to be stored.
     """
 
     connection: connection
@@ -46,6 +47,7 @@ class Member:
     is_rehearsing: bool = False
     was_lent: bool = False
     is_spoiled: bool = False
+    after_commit: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
     pid: int = field(default_factory=os.getpid)
 
     @property

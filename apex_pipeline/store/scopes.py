@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 import psycopg2
 from psycopg2.extensions import TransactionRollbackError
 
-from apex_pipeline.errors import StorageError, StorageUnavailable, StorageUncertain
+from apex_pipeline.errors import SchemaOutdated, StorageError, StorageUnavailable, StorageUncertain
 from apex_pipeline.store.connection import reason, where
 from apex_pipeline.store.pool import Member
 from apex_pipeline.store.transaction import Transaction, statement
@@ -31,6 +31,19 @@ def told_as_storage(member: Member, url: str) -> Generator[None]:
         if member.connection.closed:
             raise StorageUnavailable(f"the database {where(url)} was lost: {reason(error)}") from error
         raise StorageError(f"the database {where(url)} did not do it: {reason(error)}{_advice(error)}") from error
+    except (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn) as error:
+        raise SchemaOutdated(
+            f"the database {where(url)} is not as this is written for: {reason(error)}; run `apex migrate`"
+        ) from error
+
+
+@contextmanager
+def whatever_told_as_storage() -> Generator[None]:
+    """Whatever else the driver says, at the doors of those whose callers are promised errors of this program."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        raise StorageError(f"the database did not answer: {reason(error)}") from error
 
 
 @contextmanager
@@ -63,12 +76,16 @@ def _whole(member: Member) -> Generator[None]:
         yield
         _commit(member)
     except BaseException:
+        member.after_commit.clear()
         with suppress(psycopg2.Error):
             if member.is_own:
                 member.connection.rollback()
         raise
     finally:
         member.in_transaction = False
+    due, member.after_commit = member.after_commit, []
+    for work in due:
+        work()
 
 
 def _commit(member: Member) -> None:
@@ -87,11 +104,13 @@ def _commit(member: Member) -> None:
 @contextmanager
 def _savepoint(member: Member) -> Generator[None]:
     """A part of the open transaction that can fail alone."""
+    waiting = len(member.after_commit)
     with member.connection.cursor() as cursor:
         cursor.execute("SAVEPOINT part")
         try:
             yield
         except BaseException:
+            del member.after_commit[waiting:]
             with suppress(psycopg2.Error):
                 # released too, or an outer part of the same name would go back only as far as here
                 cursor.execute("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part")

@@ -132,6 +132,14 @@ def update_of_version(table: Table) -> sql.Composed:
     )
 
 
+def delete_of_version(table: Table) -> sql.Composed:
+    """DELETE of the row of this key, told as %(column)s; returns the version that it had."""
+    return sql.SQL("DELETE FROM {} WHERE {} RETURNING version").format(
+        sql.Identifier(table.name),
+        sql.SQL(" AND ").join(sql.SQL("{} = {}").format(sql.Identifier(k), sql.Placeholder(k)) for k in table.key),
+    )
+
+
 def _replacement(table: Table, names: Iterable[str]) -> sql.Composable:
     others = [name for name in names if name not in {*table.identity, *table.key, *table.keep_first}]
     if not others:

@@ -17,7 +17,7 @@ import psycopg2.extras
 from psycopg2 import sql
 from psycopg2.extensions import cursor
 
-from apex_pipeline.store.copy_text import copy_text, to_json
+from apex_pipeline.store.copy_text import copy_text, is_of_numpy, require_zone, to_json
 from apex_pipeline.store.merging import (
     change_statement,
     keep_older_statement,
@@ -143,14 +143,18 @@ class Transaction:
         given = _given(args) if args else _given(params) if params or _is_name(query) else None
         self._cursor.execute(text, given)
 
-    def find(self, table: Table, where: Mapping[str, Any], most: int) -> list[Row]:
-        """Rows of a table whose columns hold these values, in the order of its key."""
+    def find(self, table: Table, where: Mapping[str, Any], most: int, *, to_change: bool = False) -> list[Row]:
+        """Rows of a table whose columns hold these values, in the order of its key.
+
+        `to_change`: nobody else changes them until the transaction ends, and they are as the last one left them.
+        """
         conditions = [sql.SQL("{} = %s").format(sql.Identifier(column)) for column in where]
         self._cursor.execute(
-            sql.SQL("SELECT * FROM {} WHERE {} ORDER BY {} LIMIT %s").format(
+            sql.SQL("SELECT * FROM {} WHERE {} ORDER BY {} LIMIT %s{}").format(
                 sql.Identifier(table.name),
                 sql.SQL(" AND ").join(conditions),
                 sql.SQL(", ").join(map(sql.Identifier, table.key)),
+                sql.SQL(" FOR NO KEY UPDATE" if to_change else ""),
             ),
             (*where.values(), most),
         )
@@ -186,6 +190,10 @@ class Transaction:
     def run_script(self, text: str) -> None:
         """Run a migration file."""
         self._cursor.execute(text)
+
+    def claim(self, table: Table) -> None:
+        """Let nobody else write a table until the transaction ends; waits for those who do."""
+        self._cursor.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(sql.Identifier(table.name)))
 
     def stage(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> int:
         """COPY rows to the temporary table `staged`, shaped as `table`; returns their number. None make no table."""
@@ -292,7 +300,10 @@ def _of_driver(text: str, given: Any) -> tuple[tuple[Any, ...], Mapping[str, Any
 
 
 def _given(values: Sequence[Any] | Mapping[str, Any]) -> Any:
-    """Parameters as the driver takes them: mappings are JSON, enums are their values."""
+    """Parameters as the driver takes them: mappings are JSON, enums are their values, numpy's numbers are Python's.
+
+    ValueError for an instant without a zone.
+    """
     if isinstance(values, Mapping):
         return {name: _adapted(value) for name, value in values.items()}
     return tuple(map(_adapted, values))
@@ -301,4 +312,10 @@ def _given(values: Sequence[Any] | Mapping[str, Any]) -> Any:
 def _adapted(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
-    return to_json(dict(value)) if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return to_json(dict(cast("Mapping[str, Any]", value)))
+    if isinstance(value, (list, tuple)):
+        for one in cast("Sequence[Any]", value):
+            require_zone(one)
+        return cast("Any", value)
+    return require_zone(value.item() if is_of_numpy(value) else value)

@@ -25,3 +25,5 @@ def test_snapshots_are_compressed_as_bars_unless_they_have_a_word_of_their_own(t
     own = wished(tmp_path, APEX_TIMESCALE_COMPRESSION_AFTER="3 days", APEX_SNAPSHOTS_COMPRESSION_AFTER_DAYS="30")
     assert (own.compression_after, own.snapshot_compression_after) == ("3 days", "30 days")
     assert own.bar_retention_days is None
+    usual = wished(tmp_path, APEX_TIMESCALE_COMPRESSION_AFTER="3 days", APEX_SNAPSHOTS_COMPRESSION_AFTER_DAYS="7")
+    assert (usual.compression_after, usual.snapshot_compression_after) == ("3 days", "7 days")

@@ -16,7 +16,7 @@ from apex_pipeline.brokers.ib.port import today_in_new_york
 from apex_pipeline.brokers.ib.simulator import FlexSimulator
 from apex_pipeline.brokers.scenario import Scenario
 from apex_pipeline.brokers.scenario_generator import generate
-from apex_pipeline.live import Database, HistoryLoaderService, LoadStatus
+from apex_pipeline.live import Database, DatabaseStateManager, HistoryLoaderService, LoadStatus
 from apex_pipeline.live.history import today
 from apex_pipeline.settings import FutuSettings, IbSettings, Settings
 from tests.conftest import clone, made_once
@@ -143,6 +143,19 @@ def loaded(desks: Desks, scenario: Scenario, server_url: str, loaded_once: str) 
 def other_url(server_url: str, template: str) -> Iterator[str]:
     """A second migrated database, for tests that compare two."""
     yield from clone(server_url, template)
+
+
+@pytest.fixture
+def state(database_url: str) -> Iterator[DatabaseStateManager]:
+    with DatabaseStateManager(database_url, "one") as manager:
+        yield manager
+
+
+@pytest.fixture
+def other(database_url: str) -> Iterator[DatabaseStateManager]:
+    """Another process, as far as the database can tell."""
+    with DatabaseStateManager({"url": database_url, "min_connections": 1}, "other") as manager:
+        yield manager
 
 
 def days_ago(days: int) -> date:

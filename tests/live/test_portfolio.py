@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -142,3 +143,25 @@ def test_entry_pyramid_and_exit_go_on_after_a_restart_between_each(database_url:
     with state:
         assert portfolio.closed_equity == 5_056_000
         assert PortfolioStateManager(1, state).initial_capital == 5_000_000
+
+
+def test_what_was_closed_or_deleted_meanwhile_is_not_valued(
+    portfolio: PortfolioStateManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("Long_1", "Long_2"):
+        portfolio.add_position(BASE | {"position_id": name})
+    before = {**portfolio.get_open_positions(), "Long_0": replace(position(portfolio), position_id="Long_0")}
+    portfolio.close_position("Long_1", 52010)
+    monkeypatch.setattr(portfolio, "get_open_positions", lambda: before)  # as they were read a moment ago
+    assert portfolio.update_unrealized_pnl({"BANK_NIFTY": 52100}) == {"Long_2": 7000}
+    closed = position(portfolio)
+    assert (closed.status, closed.unrealized_pnl, closed.version) == (PositionStatus.CLOSED, None, 2)
+
+
+def test_a_position_that_cannot_be_valued_does_not_stop_the_others(portfolio: PortfolioStateManager) -> None:
+    portfolio.add_position({"position_id": "a", "instrument": "BANK_NIFTY"})
+    portfolio.add_position(BASE)
+    assert portfolio.update_unrealized_pnl({"BANK_NIFTY": 52100}) == {"Long_1": 7000}
+    assert portfolio.update_unrealized_pnl("a", 52100) == {}
+    with pytest.raises(ValueError, match="no entry price"):
+        portfolio.close_position("a", 52100)

@@ -2,19 +2,21 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from apex_pipeline.domain.book import Difference
 from apex_pipeline.domain.ledger import BookPosition, RoundTrip
 from apex_pipeline.domain.models import AssetClass, Broker, BrokerPosition, Side
 from apex_pipeline.errors import BrokerRefused, BrokerUnavailable
-from apex_pipeline.live import Database, PositionRepository, PositionSyncService, SyncResult, TradeRepository
-from apex_pipeline.live.book import Difference
+from apex_pipeline.live import Database, PositionRepository, PositionSyncService, Store, SyncResult, TradeRepository
 from tests.store.position_books import ACCOUNT, STOCK, Book, at, cover, day, move, snapshot
 from tests.store.rows import query, tables_hash
 
@@ -255,6 +257,84 @@ def test_it_syncs_at_the_start_when_notified_and_after_each_interval(db: Databas
     assert not asked.acquire(timeout=0.2)
 
 
+def both_at_once(one: Callable[[], object], other: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        for each in [pool.submit(one), pool.submit(other)]:
+            each.result()
+
+
+def test_processes_that_sync_one_account_take_turns(db: Database, database_url: str) -> None:
+    cover(db, 0, 4)
+    inside = threading.Barrier(2)
+
+    def ask(minutes: int) -> Callable[[str], Sequence[BrokerPosition]]:
+        def answer(_account: str) -> Sequence[BrokerPosition]:
+            with suppress(threading.BrokenBarrierError):
+                inside.wait(0.3)  # both would be here, and find an empty book
+            return [held(100, as_of=NOON + timedelta(minutes=minutes))]
+
+        return answer
+
+    with Database(database_url) as elsewhere:
+        both_at_once(
+            lambda: PositionSyncService(db, ask(0)).sync_positions(ACCOUNT),
+            lambda: PositionSyncService(elsewhere, ask(1)).sync_positions(ACCOUNT),
+        )
+    assert [row[1:4] for row in rows(db)] == [(D(100), D(9), "OPEN")]
+
+
+def test_an_error_of_the_engine_itself_is_unknown_and_never_flat_and_the_thread_goes_on(db: Database) -> None:
+    cover(db, 0, 4)
+    sync(db, held(100))
+    asked = threading.Semaphore(0)
+
+    def ask(_account: str) -> Sequence[BrokerPosition]:
+        asked.release()
+        raise TimeoutError("the gateway said nothing")
+
+    service = PositionSyncService(db, ask)
+    result = service.sync_positions(ACCOUNT)
+    assert (result.error, counts(result)) == ("TimeoutError: the gateway said nothing", (0, 0, 0))
+    assert rows(db)[0][3] == "OPEN"
+    service.start(interval=0.01)
+    try:
+        assert all(asked.acquire(timeout=10) for _ in range(4))
+    finally:
+        service.stop()
+
+
+def test_an_account_that_cannot_be_synced_does_not_stop_the_others(db: Database) -> None:
+    cover(db, 0, 4)
+    cover(db, 0, 4, account="U2")
+
+    def ask(account: str) -> Sequence[BrokerPosition]:
+        unreadable = cast("list[BrokerPosition]", [None])
+        return unreadable if account == ACCOUNT else [replace(held(7), account_id=account)]
+
+    results = PositionSyncService(db, ask).sync_all()
+    assert results[ACCOUNT].error
+    assert counts(results["U2"]) == (1, 0, 0)
+
+
+def test_what_a_broker_told_beside_the_loads_stands_where_it_is_the_newest(db: Database) -> None:
+    cover(db, 0, 4)
+    snapshot(db, 4, {STOCK: "9"})
+    own = {"symbol": SYMBOL, "qty": 70, "avg_cost": D("9.5"), "unrealized_pnl": 3, "currency": "USD"}
+    store = Store(db)
+    early, late, now = NOON - timedelta(days=30), NOON + timedelta(hours=23), NOON + timedelta(days=1)
+    store.save_position_snapshot("IB", ACCOUNT, [own | {"qty": 2}], captured_at=early, source="IB")
+    assert offline(db).as_of != early  # what was loaded is newer
+    store.save_position_snapshot("IB", ACCOUNT, [own], captured_at=late, source="IB")
+    store.save_position_snapshot("IB", ACCOUNT, [own | {"qty": 5}], captured_at=now, source="ENGINE")
+    service = PositionSyncService(db, now=lambda: now)
+    result = service.sync_positions(ACCOUNT)
+    assert (result.source, result.as_of, result.age_seconds) == ("IB", late, 3600)
+    assert [row[1:5] for row in rows(db)] == [(D(70), D("9.5"), "OPEN", D(3))]
+    store.save_position_snapshot("IB", "U9", [own], captured_at=late, source="IB")
+    assert set(service.sync_all()) == {ACCOUNT, "U9"}
+    assert len(PositionRepository(db).get_open_positions("U9")) == 1
+
+
 # --- the repositories -------------------------------------------------------------------------------------------
 
 
@@ -276,6 +356,27 @@ def test_the_book_can_be_read_changed_and_closed_by_hand(db: Database) -> None:
     assert not book.update_position("nobody", quantity=D(1))
     with pytest.raises(TypeError):
         book.update_position(one.position_id, qty=D(1))
+
+
+def test_two_that_change_different_columns_at_once_keep_what_the_other_changed(db: Database) -> None:
+    cover(db, 0, 4)
+    sync(db, held(100))
+    book, trades = PositionRepository(db), TradeRepository(db)
+    name = rows(db)[0][0]
+    trades.insert(trip("1", "10", on=NOON.date()))
+
+    def change_both(n: Decimal) -> None:
+        both_at_once(
+            lambda: book.update_position(name, unrealized_pnl=n), lambda: book.update_position(name, entry_price=n)
+        )
+        both_at_once(lambda: trades.update("1", realized_pnl=n), lambda: trades.update("1", fees=n))
+
+    for n in map(D, range(1, 30)):
+        change_both(n)
+        position, told = book.find_by_id(name), trades.get_by_id("1")
+        assert position is not None
+        assert told is not None
+        assert (position.unrealized_pnl, position.entry_price, told.realized_pnl, told.fees) == (n, n, n, n)
 
 
 def trip(trade_id: str, gain: str | None, *, on: date, currency: str = "USD", source: str = "engine") -> RoundTrip:

@@ -4,8 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -270,6 +273,28 @@ def test_an_order_that_moved_on_becomes_a_version_that_keeps_what_the_sdk_does_n
     versions = Store(db).query_raw_versions("futu", "order", "F1")
     assert [one.payload["orderStatus"] for one in versions] == [11, 10]
     assert db.fetch("SELECT stage, account_id FROM dirty_days") == [{"stage": "normalize", "account_id": "1"}]
+
+
+def test_what_is_appended_at_once_by_others_is_not_lost(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    sdk, rich = FutuOrderRepository(db), FutuOrderRepository(db)
+    made = sdk.from_futu_order(SDK_ROW, "1")
+    complete, has_read = sdk._completed, threading.Event()  # pyright: ignore[reportPrivateUsage]
+
+    def slowly(record: RawRow) -> RawRow:
+        completed = complete(record)
+        has_read.set()
+        time.sleep(0.3)  # another writer would store in this moment what this one has not seen
+        return completed
+
+    monkeypatch.setattr(sdk, "_completed", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(sdk.upsert, made)
+        assert has_read.wait(10)
+        told = replace(made, payload={**made.payload, "createTimestamp": Decimal("1773063000.123457")})
+        second = pool.submit(rich.upsert, told)
+        first.result()
+        second.result()
+    assert value(db.url, "SELECT payload ->> 'createTimestamp' FROM orders_raw_futu") == "1773063000.123457"
 
 
 def test_numbers_of_the_sdk_are_stored_exactly_and_its_words_for_nothing_are_not() -> None:

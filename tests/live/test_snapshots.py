@@ -20,9 +20,15 @@ from psycopg2 import sql
 from apex_pipeline import settings
 from apex_pipeline.domain.market import PositionSnapshot
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.domain.results import RiskSnapshot
+from apex_pipeline.domain.results import EventSeverity, RiskSnapshot
 from apex_pipeline.errors import ConfigError, StorageError
-from apex_pipeline.live import AccountSnapshotRepository, Database, PositionSnapshotRepository, RiskSnapshotRepository
+from apex_pipeline.live import (
+    AccountSnapshotRepository,
+    Database,
+    PositionSnapshotRepository,
+    RiskSnapshotRepository,
+    SystemEventRepository,
+)
 from apex_pipeline.live.endings import Endings
 from apex_pipeline.live.snapshot_plan import plan_of
 from apex_pipeline.live.snapshots import SnapshotService
@@ -144,6 +150,16 @@ def test_a_list_tells_the_accounts_that_were_known_before_and_not_others(db: Dat
     assert [told.capture_positions_now() for _ in range(4)] == [0, 2, 2, 2]
     counts = query(db.url, "SELECT account_id, position_count FROM position_snapshots ORDER BY captured_at, account_id")
     assert counts == [("281756", 1), ("U1", 1), ("281756", 1), ("U1", 0), ("281756", 0), ("U1", 0)]
+
+
+def test_an_empty_list_of_a_service_that_knows_no_account_is_refused_and_told(db: Database) -> None:
+    assert service(db, {FUTU: [APPLE]}).capture_positions_now() == 1
+    again = service(db, [])  # the engine started anew, and holds nothing
+    assert again.capture_positions_now() == 0
+    assert "names no account" in again.status()["positions"]["last_error"]
+    assert again.status()["positions"]["refused"] == 1
+    (event,) = SystemEventRepository(db).get_recent_events(EventSeverity.WARNING)
+    assert "tell {(broker, account_id): []}" in event.message
 
 
 def test_accounts_that_the_account_callback_names_are_known_to_a_list_of_positions(db: Database) -> None:
@@ -423,6 +439,21 @@ def test_started_twice_is_started_once_and_stop_ends_at_once_with_a_last_capture
     told.stop()
     assert (count(db), told.status()["running"]) == (1, False)
     assert threading.active_count() <= before + 1
+
+
+def test_a_cleanup_that_fails_whatever_the_reason_comes_again(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = threading.Semaphore(0)
+
+    def fail() -> dict[str, int]:
+        tried.release()
+        raise MemoryError
+
+    for name in ("FIRST_CLEANUP_SECONDS", "DAY_SECONDS"):
+        monkeypatch.setattr(f"apex_pipeline.live.snapshots.{name}", 0.01)
+    told = service(db, {FUTU: [APPLE]})
+    monkeypatch.setattr(told, "cleanup", fail)
+    with told:
+        assert all(tried.acquire(timeout=10) for _ in range(3))
 
 
 def test_without_a_last_capture_or_when_disabled_nothing_is_captured(db: Database) -> None:

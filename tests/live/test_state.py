@@ -2,11 +2,9 @@
 
 import multiprocessing
 import threading
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from multiprocessing.synchronize import Barrier
 from random import Random
@@ -14,41 +12,15 @@ from typing import Any
 
 import pytest
 
-from apex_pipeline.domain.engine import PortfolioPosition, PositionStatus, RolloverStatus
+from apex_pipeline.domain.engine import PositionStatus, RolloverStatus
 from apex_pipeline.errors import StaleVersion, StorageError
 from apex_pipeline.live.remembered import Remembered
 from apex_pipeline.live.state import DatabaseStateManager
+from tests.live.states import LONG, eventually
 from tests.store.rows import query, value
 
 SPAWN = multiprocessing.get_context("spawn")
-NOON = datetime(2026, 3, 9, 12, tzinfo=UTC)
-LONG = PortfolioPosition(
-    "Long_1", "BANK_NIFTY", is_base_position=True, entry_price=Decimal("52000.05"), lots=Decimal(3),
-    entry_timestamp=NOON, current_stop=Decimal(51650), limiter="RISK", payload={"atr": Decimal("350.25")},
-)  # fmt: skip
 POSITIONS, WORDS = 5, 40
-NOTICED_SECONDS = 5.0
-"""Long enough for a busy machine; the promised 100 ms are measured by the benchmark."""
-
-
-@pytest.fixture
-def state(database_url: str) -> Iterator[DatabaseStateManager]:
-    with DatabaseStateManager(database_url, "one") as manager:
-        yield manager
-
-
-@pytest.fixture
-def other(database_url: str) -> Iterator[DatabaseStateManager]:
-    """Another process, as far as the database can tell."""
-    with DatabaseStateManager({"url": database_url, "min_connections": 1}, "other") as manager:
-        yield manager
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + NOTICED_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def test_a_position_comes_back_as_it_was_saved(state: DatabaseStateManager) -> None:

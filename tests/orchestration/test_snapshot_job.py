@@ -1,14 +1,18 @@
 """The snapshot job captures what the brokers hold now, each by itself, and touches nothing of history."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from apex_pipeline.brokers.scenario import Scenario
 from apex_pipeline.orchestration.jobs import SCHEDULES
 from apex_pipeline.orchestration.location import definitions
 from apex_pipeline.orchestration.snapshots import cron_of
-from tests.orchestration.conftest import Place
+from apex_pipeline.settings import Settings
+from tests.orchestration.conftest import Place, made_place
 from tests.store.rows import query, value
 
 JOB = "snapshot_job"
@@ -64,6 +68,16 @@ def test_after_a_load_accounts_are_valued_and_the_ledger_stands_in_for_a_broker_
     sources = query(place.db.url, "SELECT DISTINCT broker, source FROM position_snapshots ORDER BY 1")
     assert sources == [("FUTU", "FUTU"), ("IB", "LEDGER")]
     assert value(place.db.url, "SELECT count(*) FROM performance_metrics WHERE period = 'HOUR'") > 0
+
+
+def test_a_broker_that_is_left_out_needs_no_settings(server_url: str, scenario: Scenario, tmp_path: Path) -> None:
+    def only_futu(configured: Settings) -> Settings:
+        return replace(configured, brokers=("futu",), ib=replace(configured.ib, token=None, query_id=None))
+
+    with made_place(server_url, scenario, tmp_path, only_futu) as place:
+        result = run(place)
+        assert result.success, failures(result)
+        assert query(place.db.url, "SELECT DISTINCT broker FROM position_snapshots") == [("FUTU",)]
 
 
 def test_the_schedule_asks_for_one_run_of_the_job_and_is_stopped_until_somebody_starts_it() -> None:

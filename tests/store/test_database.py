@@ -17,7 +17,7 @@ import psycopg2
 import pytest
 
 from apex_pipeline import settings
-from apex_pipeline.errors import ConfigError, StorageError, StorageUnavailable, StorageUncertain
+from apex_pipeline.errors import ConfigError, SchemaOutdated, StorageError, StorageUnavailable, StorageUncertain
 from apex_pipeline.settings import PoolSettings
 from apex_pipeline.store import db as databases
 from apex_pipeline.store import pool as pools
@@ -478,7 +478,7 @@ def test_a_lent_connection_loses_what_was_not_committed_and_returns_as_it_was(nd
 
 
 def test_a_lock_ends_with_its_block_even_where_its_transaction_does_nothing_any_more(ndb: Database) -> None:
-    with pytest.raises(psycopg2.errors.UndefinedTable), ndb.transaction() as tx, ndb.lock("mine"):
+    with pytest.raises(SchemaOutdated, match=r"nowhere.*apex migrate"), ndb.transaction() as tx, ndb.lock("mine"):
         tx.fetch("SELECT FROM nowhere")
     with Database(ndb.url) as other:
         assert other.fetchval("lock_try", name="mine")

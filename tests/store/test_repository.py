@@ -236,6 +236,12 @@ def test_many_rows_are_written_together_the_last_of_one_identity_counts(risks: R
     assert risks.upsert_many(mixed) == Merged(2, 1)
     assert risks.count() == 7
     assert risks.upsert_many([]) == Merged(0, 0)
+    some: list[dict[str, Any]] = [{"value": 1}, {"value": 2, "raised_at": AT}, {"value": 3}]
+    named = {"signal_uid": "z", "signal_type": "T", "level": "WARNING", "metric": "m", "scope": "s"}
+    risks.upsert_many([named | one for one in some])
+    last = risks.find_by_id("z")
+    assert last is not None
+    assert (last.value, last.raised_at) == (3, AT), "as if one after the other"
 
 
 def test_a_mapping_writes_its_columns_and_leaves_the_others(risks: Repository[RiskSignal]) -> None:

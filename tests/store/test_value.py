@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from apex_pipeline.domain.models import Broker, CashKind
-from apex_pipeline.live.value import snapshot_portfolio
+from apex_pipeline.live import snapshot_portfolio
 from apex_pipeline.settings import PROJECT_DIR
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.migrate import MigrationRunner
@@ -228,6 +228,14 @@ def test_futu_is_valued_at_the_rates_of_the_other_broker_and_told_as_such(db: Da
 def test_an_account_of_which_nothing_is_known_has_no_rows(db: Database) -> None:
     assert valued(db, BEGINNING, "U9") == Merged(0, 0)
     assert snapshot_portfolio(db, "U9", datetime.now(UTC)) is None
+
+
+def test_a_snapshot_is_of_this_hour_unless_told(db: Database) -> None:
+    a_week(db)
+    valued(db)
+    row = snapshot_portfolio(db, IB)
+    assert row is not None
+    assert timedelta(0) <= datetime.now(UTC) - row.as_of < timedelta(hours=2)
 
 
 def test_a_snapshot_of_now_is_one_row_an_hour_beside_the_days(db: Database) -> None:

@@ -1,16 +1,19 @@
 """The current book of positions and the round trips: what an engine reads, and may write of its own.
 
 Here: named questions and single writes. Not here: how the book is compared with a broker, which is in
-`live.positions`, nor the ledger's own round trips, which `positions` writes.
+`domain.book`, nor the ledger's own round trips, which `positions` writes.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from apex_pipeline.domain.book import LEDGER, Life
 from apex_pipeline.domain.ledger import BookPosition, RoundTrip
+from apex_pipeline.domain.market import PositionSnapshot
 from apex_pipeline.domain.models import Broker, BrokerPosition
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.generic import Finder
@@ -19,8 +22,6 @@ from apex_pipeline.store.transaction import Merged, Transaction
 
 POSITIONS = LEDGER_TABLES["positions"]
 ROUND_TRIPS = LEDGER_TABLES["round_trips"]
-LEDGER = "LEDGER"
-"""The source of rows that the ledger writes and keeps to itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,6 @@ class Known:
     snapshot_at: datetime | None
     book_at: datetime | None
     book_source: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Life:
-    """A position as the ledger knows it; `held_qty` is signed, and 0 once it is closed."""
-
-    trip: RoundTrip
-    held_qty: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +65,12 @@ class PositionRepository(Finder[BookPosition]):
         return row_as(BookPosition, row) if row else None
 
     def update_position(self, position_id: str, **fields: Any) -> bool:
-        """Change columns of a position; whether there is one. The last writer wins. TypeError for an unknown column."""
+        """Change columns of a position and no other; whether there is one. TypeError for an unknown column.
+
+        Of two that change one column the last wins.
+        """
         with self._db.transaction() as tx:
-            row = next(iter(tx.find(POSITIONS, {"position_id": position_id}, 1)), None)
+            row = next(iter(tx.find(POSITIONS, {"position_id": position_id}, 1, to_change=True)), None)
             if row is None:
                 return False
             tx.merge(POSITIONS, [as_row(replace(row_as(BookPosition, row), **fields))])
@@ -108,7 +104,7 @@ class BookRepository:
 
     def accounts(self) -> list[str]:
         """Accounts that anything is known of."""
-        return sorted({row["account_id"] for row in self._db.fetch("known_accounts")})
+        return [row["account_id"] for row in self._db.fetch("book_positions_accounts")]
 
     def known(self, account_id: str) -> Known:
         """Who keeps the account and when what was told."""
@@ -119,6 +115,19 @@ class BookRepository:
         """The positions of the newest snapshot that is stored; empty if the broker told that nothing is held."""
         asked: dict[str, Any] = {"account_id": account_id, "broker": known.broker, "business_date": known.snapshot_date}
         return [row_as(BrokerPosition, row) for row in self._db.fetch("book_positions_snapshot", **asked)]
+
+    def captured(self, account_id: str, known: Known) -> PositionSnapshot | None:
+        """The newest snapshot that a broker told, of its account and newer than whatever else is known; else None."""
+        since = max((at for at in (known.snapshot_at, known.book_at) if at is not None), default=None)
+        brokers = [known.broker] if known.broker else list(Broker)
+        row = self._db.fetchrow(
+            "book_positions_captured", account_id=account_id, brokers=[one.value for one in brokers], since=since
+        )
+        return row_as(PositionSnapshot, row) if row else None
+
+    def in_turn(self, account_id: str) -> AbstractContextManager[None]:
+        """A block in which no other process compares the book of this account."""
+        return self._db.lock(f"apex:book:{account_id}")
 
     def book(self, account_id: str) -> list[BookPosition]:
         """Open positions, and closed ones whose outcome is not known yet."""
@@ -154,7 +163,7 @@ class TradeRepository(Finder[RoundTrip]):
     def update(self, trade_id: str, **fields: Any) -> bool:
         """Change columns of an engine's round trip; whether there is one. ValueError for one of the ledger."""
         with self._db.transaction() as tx:
-            trip = _trip(tx, trade_id)
+            trip = _trip(tx, trade_id, to_change=True)
             if trip is None:
                 return False
             if LEDGER in (trip.source, fields.get("source")):
@@ -191,8 +200,8 @@ class TradeRepository(Finder[RoundTrip]):
         return self._rows(self._db.fetch("round_trips_recent", symbol=symbol, most=limit))
 
 
-def _trip(tx: Transaction, trade_id: str) -> RoundTrip | None:
-    row = next(iter(tx.find(ROUND_TRIPS, {"trade_id": trade_id}, 1)), None)
+def _trip(tx: Transaction, trade_id: str, *, to_change: bool = False) -> RoundTrip | None:
+    row = next(iter(tx.find(ROUND_TRIPS, {"trade_id": trade_id}, 1, to_change=to_change)), None)
     return row_as(RoundTrip, row) if row else None
 
 

@@ -18,7 +18,7 @@ from apex_pipeline.store.repositories.generic import Finder, refusals_told
 from apex_pipeline.store.repositories.loads import LoadRepository
 from apex_pipeline.store.selecting import Within
 from apex_pipeline.store.tables import FEES, ORDERS, TRADES, RawRow, Table, as_row, raw_table
-from apex_pipeline.store.transaction import RawMerged
+from apex_pipeline.store.transaction import RawMerged, Transaction
 
 T = TypeVar("T")
 
@@ -35,13 +35,16 @@ class BrokerRows(Finder[T]):
         super().__init__(db, table, row, broker=broker)
         self._broker = broker
         self._kind = kind
-        self._raw: Finder[RawRow] = Finder(db, raw_table(broker, kind), RawRow)
+        self._raw_table = raw_table(broker, kind)
+        self._raw: Finder[RawRow] = Finder(db, self._raw_table, RawRow)
 
     def insert(self, record: RawRow) -> RawRow | None:
         """Append a record; returns it as it is stored, or None where one of its key stands already (and stays)."""
-        if self._raw.exists(account_id=record.account_id, record_key=record.record_key):
-            return None
-        return self.upsert(record)
+        with self._db.transaction() as tx:
+            tx.claim(self._raw_table)
+            if self._raw.exists(account_id=record.account_id, record_key=record.record_key):
+                return None
+            return self.upsert(record)
 
     def upsert(self, record: RawRow) -> RawRow:
         """Append a record, or a version of it if it tells something new; returns the current one."""
@@ -50,18 +53,22 @@ class BrokerRows(Finder[T]):
 
     def upsert_many(self, records: Iterable[RawRow]) -> RawMerged:
         """Append records, all or none; what tells nothing new is not written. The days of the others are read again."""
-        given = [self._completed(record) for record in records]
-        if not given:
+        told = list(records)
+        if not told:
             return RawMerged(0, 0, 0)
+        with refusals_told(self._raw_table), self._db.transaction() as tx:
+            tx.claim(self._raw_table)  # what completes a record is what stands when it is stored
+            return self._appended(tx, [self._completed(record) for record in told])
+
+    def _appended(self, tx: Transaction, given: list[RawRow]) -> RawMerged:
         first, last = min(row.business_date for row in given), max(row.business_date for row in given)
         accounts = {row.account_id for row in given}
         call = Call(f"engine_{self._kind}", accounts.pop() if len(accounts) == 1 else None, ALL_MARKETS, first, last)
         now = datetime.now(UTC)
         loads = LoadRepository(self._db, self._broker)
-        with refusals_told(raw_table(self._broker, self._kind)), self._db.transaction() as tx:
-            run_id = loads.begin_run(Ask(first, last, today=last))
-            loaded = loads.store(run_id, call, self._delivery(given, now), now)
-            tx.execute("run_end", run_id=run_id, outcome="DONE", refusal=None)
+        run_id = loads.begin_run(Ask(first, last, today=last))
+        loaded = loads.store(run_id, call, self._delivery(given, now), now)
+        tx.execute("run_end", run_id=run_id, outcome="DONE", refusal=None)
         return RawMerged(loaded.new_versions, loaded.unchanged, loaded.superseded)
 
     def delete(self, *_: Any) -> NoReturn:

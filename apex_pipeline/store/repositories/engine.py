@@ -1,13 +1,14 @@
-"""What the processes of an engine share beside its rows: the log of signals, equity, and which of them leads."""
+"""What the processes of an engine write whatever stands there: signals, equity, pyramiding, and which of them leads."""
 
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from apex_pipeline.domain.engine import Instance, PortfolioState
+from apex_pipeline.domain.engine import Instance, PortfolioState, PyramidingState
 from apex_pipeline.store.db import Database
-from apex_pipeline.store.tables import row_as
+from apex_pipeline.store.repositories.generic import refusals_told
+from apex_pipeline.store.tables import PYRAMIDING, row_as
 
 
 class SignalLog:
@@ -49,6 +50,20 @@ class Equity:
         """Add what was realized (negative for a loss), whoever else does at the same time; None before `begin`."""
         row = self._db.fetchrow("portfolio_state_earn", earned=earned)
         return row_as(PortfolioState, row) if row else None
+
+
+class Pyramiding:
+    """Where an engine added last, whoever wrote it before."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def put(self, state: PyramidingState) -> PyramidingState:
+        """Store the row in the place of whatever is stored; returns it with its next version."""
+        told = {name: getattr(state, name) for name in ("instrument", "last_pyramid_price", "base_position_id")}
+        with refusals_told(PYRAMIDING):
+            (row,) = self._db.fetch("pyramiding_state_put", **told)
+        return row_as(PyramidingState, row)
 
 
 class Instances:

@@ -4,7 +4,7 @@ Tables that the stages write are read here and written by the pipeline alone: wh
 their seal. Named questions on top are in the other modules of this folder.
 """
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -131,12 +131,13 @@ class Repository(Finder[T]):
         return self._found_again({name: values[name] for name in self._table.identity})
 
     def upsert_many(self, rows: Iterable[T | Mapping[str, Any]]) -> Merged:
-        """Add or change these rows, all or none; equal ones are not written. Of one identity the last counts."""
-        groups: dict[tuple[str, ...], list[Row]] = {}
-        for values in map(self._to_write, rows):
-            groups.setdefault(tuple(values), []).append(values)
+        """Add or change these rows, all or none, as if one after the other; equal ones are not written.
+
+        Of rows that tell the same columns of one identity only the last is written.
+        """
+        told = list(map(self._to_write, rows))
         with self._refusals_told(), self._db.transaction() as tx:
-            return sum((self._merged(tx, some) for some in groups.values()), Merged(0, 0))
+            return sum((self._merged(tx, some) for some in self._in_parts(told)), Merged(0, 0))
 
     def delete(self, *key: Any) -> bool:
         """Remove the row of this key; whether there was one."""
@@ -193,6 +194,21 @@ class Repository(Finder[T]):
         if stored is None:
             raise self._uncounted(key)
         return stored
+
+    def _in_parts(self, rows: Iterable[Row]) -> Iterator[list[Row]]:
+        """Rows that tell the same columns, together as long as no other part tells of the same row before."""
+        groups: dict[tuple[str, ...], list[Row]] = {}
+        part_of: dict[tuple[Any, ...], tuple[str, ...]] = {}
+        for values in rows:
+            columns = tuple(values)
+            names = tuple(selecting.counted_key(self._table, values)) or self._table.identity
+            if set(names) <= set(columns):
+                identity = tuple(values[name] for name in names)
+                if part_of.setdefault(identity, columns) != columns:
+                    yield from groups.values()
+                    groups, part_of = {}, {identity: columns}
+            groups.setdefault(columns, []).append(values)
+        yield from groups.values()
 
     def _merged(self, tx: Transaction, rows: list[Row]) -> Merged:
         """Rows that all tell the same columns, written in one part."""

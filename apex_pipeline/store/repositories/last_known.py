@@ -4,19 +4,15 @@ Answers never depend on a broker. StorageError for whatever keeps the database f
 are stored are told as JSON that the server wrote: it writes numbers as they are, and ten times as fast.
 """
 
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, LiteralString
 
-import psycopg2
-
 from apex_pipeline.domain.last_known import AccountKnown, LastDay, Worth, is_held, told_position
 from apex_pipeline.domain.valuation import RATE_DAYS, Rate, Rates, Trips
-from apex_pipeline.errors import StorageError
-from apex_pipeline.store.connection import reason
 from apex_pipeline.store.db import Database
+from apex_pipeline.store.scopes import whatever_told_as_storage
 from apex_pipeline.store.transaction import Row
 
 BOOK, LEDGER, SNAPSHOT = "BOOK", "LEDGER", "SNAPSHOT"
@@ -135,17 +131,8 @@ class LastKnown:
             yield source, found.get((source["kind"], named), [])
 
     def _fetch(self, name: LiteralString, **params: Any) -> list[Row]:
-        with _told_as_storage():
+        with whatever_told_as_storage():
             return self._db.fetch(name, **params)
-
-
-@contextmanager
-def _told_as_storage() -> Generator[None]:
-    try:
-        yield
-    except psycopg2.Error as error:
-        said = error.diag.message_primary or reason(error)
-        raise StorageError(f"the database did not answer: {said}") from error
 
 
 def _symbol(told: Mapping[str, Any]) -> str:

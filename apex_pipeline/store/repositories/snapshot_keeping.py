@@ -12,6 +12,7 @@ from typing import Any, LiteralString, TypeVar
 from apex_pipeline.domain.market import PositionSnapshot
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.snapshots import FIELDS, LEDGER, LedgerLine, LedgerView
+from apex_pipeline.errors import StorageError
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.tables import row_as
 from apex_pipeline.store.transaction import Transaction
@@ -44,7 +45,12 @@ class SnapshotKeeper:
         self._db = db
 
     def at_one_moment(self, read: Callable[[], T]) -> T:
-        """What `read` returns, which sees the database of one moment whatever others write, and can write nothing."""
+        """What `read` returns, which sees the database of one moment whatever others write, and can write nothing.
+
+        StorageError within a transaction, which sees what others commit meanwhile.
+        """
+        if self._db.in_transaction:
+            raise StorageError("what is read together is read as of one moment: not within an open transaction")
 
         def work(tx: Transaction) -> T:
             tx.execute("read_at_one_moment")

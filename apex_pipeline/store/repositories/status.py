@@ -9,6 +9,7 @@ from apex_pipeline.store.connection import where
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.migrate import MigrationRunner
 from apex_pipeline.store.repositories.risk import standing_signals
+from apex_pipeline.store.scopes import whatever_told_as_storage
 from apex_pipeline.store.timescale import Timescale
 
 SEVERITIES = ("ERROR", "WARN", "INFO")
@@ -26,10 +27,11 @@ class StatusRepository:
         self._db = db
         self._migrations = migrations
 
+    @whatever_told_as_storage()
     def status(self) -> dict[str, Any]:
         """Everything by the keys that docs/serving.md tells; OF_TABLES is None while a migration is pending.
 
-        Raises SchemaError where the database does not fit this program.
+        Raises SchemaError where the database does not fit this program, StorageError for whatever else it says.
         """
         server = self._db.fetchrow("status_server") or {}
         migrations = self._migrations.status()

@@ -4,6 +4,7 @@ Here: one row by its key, written under its version. Not here: what is remembere
 `live.state`.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
@@ -33,6 +34,7 @@ class VersionedRepository(Repository[T]):
     def __init__(self, db: Database, table: Table, row: type[T]) -> None:
         super().__init__(db, table, row)
         self._update = selecting.update_of_version(table)
+        self._delete = selecting.delete_of_version(table)
 
     def save(self, row: T) -> T:
         """Store the row; returns it as it is stored, with the next version.
@@ -44,8 +46,22 @@ class VersionedRepository(Repository[T]):
         except StorageUncertain:  # the row itself tells whether the commit came through
             stored = self._is_stored(row) or self._stored(row)
         if stored is None:
-            raise StaleVersion(self._refusal(row))
+            raise StaleVersion(self._refusal(self._key(row), row.version))
         return stored
+
+    def to_change(self, told: Mapping[str, Any]) -> T:
+        """The stored row that these columns are of, told with its key (else ValueError); StaleVersion if it is gone."""
+        (name,) = self._table.key
+        if name not in told:
+            raise ValueError(f"which row of {self._table.name} is to change? Tell its {name}")
+        stored = self.find_by_id(told[name])
+        if stored is None:
+            raise StaleVersion(self._refusal((told[name],), told["version"]))
+        return stored
+
+    def remove(self, key: Any) -> int | None:
+        """Remove the row of this key; the version that it had, None if there was none."""
+        return self._db.fetchval(self._delete, **self._key_told((key,)))
 
     def key_of(self, row: T) -> tuple[str, Any]:
         """The table and the key of a row, as it is told of."""
@@ -65,12 +81,12 @@ class VersionedRepository(Repository[T]):
         written = {**as_row(stored), **dict.fromkeys((*self._table.generated, "version"))}
         return stored if written == {**as_row(row), **dict.fromkeys((*self._table.generated, "version"))} else None
 
-    def _refusal(self, row: T) -> str:
-        name = f"{self._table.name} {'/'.join(map(str, self._key(row)))}"
-        stored = self.find_by_id(*self._key(row))
+    def _refusal(self, key: tuple[Any, ...], version: int) -> str:
+        name = f"{self._table.name} {'/'.join(map(str, key))}"
+        stored = self.find_by_id(*key)
         if stored is None:
-            return f"{name} is gone, version {row.version} was not stored: load it again and decide anew"
-        told = f"version {row.version}" if row.version else "a new row"
+            return f"{name} is gone, version {version} was not stored: load it again and decide anew"
+        told = f"version {version}" if version else "a new row"
         return f"{name} has version {stored.version} by now, {told} was not stored: load it again and decide anew"
 
     def _key(self, row: T) -> tuple[Any, ...]:

@@ -7,9 +7,18 @@ from decimal import Decimal
 
 from apex_pipeline.domain.ledger import BookPosition, RoundTrip
 from apex_pipeline.domain.models import Broker
-from apex_pipeline.store.repositories.book import LEDGER, Life
 
 OPEN, CLOSED = "OPEN", "CLOSED"
+LEDGER = "LEDGER"
+"""The source of what the ledger says, and of rows that it writes and keeps to itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A position as the ledger knows it; `held_qty` is signed, and 0 once it is closed."""
+
+    trip: RoundTrip
+    held_qty: Decimal
 
 
 @dataclass(frozen=True, slots=True)
