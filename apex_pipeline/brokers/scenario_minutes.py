@@ -114,7 +114,7 @@ class Minutes:
         tick = tick_of(contract.market, AssetClass.STOCK, close)
         length = (begins[-1] + _MINUTE - begins[0]) // _MINUTE
         way = (
-            before + (close - before) * ((at - begins[0]) // _MINUTE) / length + tick * rng.randint(-2, 2)
+            before + (close - before) * ((at - begins[0]) // _MINUTE) / length + tick * _drawn(rng, -2, 2)
             for at in begins[1:]
         )
         return [before, *(on_tick(price, tick) for price in way), close]
@@ -143,14 +143,19 @@ def _trades(contract: Contract, rng: random.Random) -> bool:
     return contract.asset_class != AssetClass.OPTION or rng.random() < _OPTION_TRADES
 
 
+def _drawn(rng: random.Random, least: int, most: int) -> int:
+    """As randint, which would take a third of the time that the minutes of a year take to draw."""
+    return least + int(rng.random() * (most - least + 1))
+
+
 def _minute(contract: Contract, prices: Sequence[Decimal], fills: Sequence[Fill], rng: random.Random) -> Trading:
     """A minute between two prices, as wide as its fills need it."""
     tick = tick_of(contract.market, contract.asset_class, min(prices))
     traded = [fill.price for fill in fills]
-    high = max(*prices, *traded) + tick * rng.randint(0, 2)
+    high = max(*prices, *traded) + tick * _drawn(rng, 0, 2)
     low = min(*prices, *traded)
-    low = max(low - tick * rng.randint(0, 2), min(low, tick))
-    volume = rng.randint(1, 20) if contract.asset_class == AssetClass.OPTION else rng.randint(1, 400) * contract.lot
+    low = max(low - tick * _drawn(rng, 0, 2), min(low, tick))
+    volume = _drawn(rng, 1, 20) if contract.asset_class == AssetClass.OPTION else _drawn(rng, 1, 400) * contract.lot
     return Trading(prices[0], high, low, prices[1], volume + sum((fill.qty for fill in fills), Decimal(0)))
 
 

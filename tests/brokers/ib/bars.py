@@ -17,7 +17,7 @@ from tests.brokers.ib.gateways import CLIENT_ID
 NEW_YORK, HONG_KONG = ZoneInfo("America/New_York"), ZoneInfo("Asia/Hong_Kong")
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
 APPLE, TENCENT, EURO, BUND = "265598", "152112941", "12087792", "639104105"
-PATIENCE = BarPatience(login=1, contract=0.5, bars=5)
+PATIENCE = BarPatience(login=1, contract=0.5, bars=30)
 DAY, MINUTE = timedelta(1), timedelta(minutes=1)
 
 
