@@ -4,6 +4,9 @@ ApexError
 ├── ConfigError          the person must change a setting; nothing was contacted
 ├── BrokerError
 │   ├── BrokerUnavailable   passing: retry later with backoff
+│   │   ├── BrokerSilent        one question was not answered in time: another may be
+│   │   ├── LimitReached        the limit of requests allows none in time: go on with another broker
+│   │   └── QuotaReached        no more instruments for now: those that were asked for before are still told
 │   └── BrokerRefused       final: never retry, the text says what to mend
 ├── UnknownPayload       one record cannot be read: quarantine it, load the rest
 ├── StorageError         the database cannot be reached or used
@@ -32,6 +35,18 @@ class BrokerError(ApexError):
 
 class BrokerUnavailable(BrokerError):
     """The broker could not be reached or did not answer in time; trying later can succeed."""
+
+
+class BrokerSilent(BrokerUnavailable):
+    """The broker did not answer this question in time; it may answer others."""
+
+
+class LimitReached(BrokerUnavailable):
+    """The limit of requests allows none within the time there is."""
+
+
+class QuotaReached(BrokerUnavailable):
+    """The broker tells no further instrument for now, but those that it told before."""
 
 
 class BrokerRefused(BrokerError):

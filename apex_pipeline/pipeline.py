@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from apex_pipeline.bar_extraction import BarExtraction, BarsLoaded
-from apex_pipeline.brokers.contract import Acquire, BarSource, BrokerPort
+from apex_pipeline.brokers.contract import Acquire, BarSource, BrokerPort, Limit
 from apex_pipeline.brokers.registry import normalizing_ports
 from apex_pipeline.diagnosis import Days, Diagnosis
 from apex_pipeline.domain.bar_plan import BarWish
@@ -150,7 +150,7 @@ def normalize(
 
 def load_bars(
     db: Database,
-    sources: Sequence[tuple[BarSource, Acquire]],
+    sources: Sequence[tuple[BarSource, Limit]],
     wish: BarWish,
     most_seconds: float,
     observe: Observe = silent,

@@ -53,7 +53,8 @@ class IbSettings:
     """How to reach the Flex Web Service, and within which limits. The token never shows in a repr.
 
     `tws_host` None: the TWS API is not used. It has no encryption and no password, so the gateway belongs on this
-    machine or behind a tunnel; 4001 is the port of IB Gateway, 7496 that of TWS.
+    machine or behind a tunnel; 4001 is the port of IB Gateway, 7496 that of TWS. It answers 60 requests for bars in
+    `tws_window_seconds`, ten minutes at IB itself.
     """
 
     flex_url: str
@@ -64,6 +65,7 @@ class IbSettings:
     tws_host: str | None = None
     tws_port: int = 4001
     tws_client_id: int = 17
+    tws_window_seconds: float = 600
 
     def __repr__(self) -> str:
         tws = f"tws={self.tws_host}:{self.tws_port}" if self.tws_host else "tws=None"
@@ -183,6 +185,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "IB_TWS_HOST": ib.tws_host,
         "IB_TWS_PORT": str(ib.tws_port),
         "IB_TWS_CLIENT_ID": str(ib.tws_client_id),
+        "IB_TWS_WINDOW_SECONDS": str(ib.tws_window_seconds),
         "APEX_POOL_MIN_CONNECTIONS": str(settings.pool.min_connections),
         "APEX_POOL_MAX_CONNECTIONS": str(settings.pool.max_connections),
         "APEX_TIMESCALE": settings.timescale.enabled,
@@ -308,6 +311,7 @@ def _ib(values: Mapping[str, str]) -> IbSettings:
         tws_host=(values.get("IB_TWS_HOST") or "").strip() or None,
         tws_port=whole(values, "IB_TWS_PORT", most=65535),
         tws_client_id=whole(values, "IB_TWS_CLIENT_ID"),
+        tws_window_seconds=seconds(values, "IB_TWS_WINDOW_SECONDS"),
     )
 
 

@@ -27,7 +27,7 @@ database: {url: "postgresql://u:p@h/d", pool: {min_connections: 3, max_connectio
            timescale: {enabled: true, chunk_interval: 2 weeks, compression_after: 10 days}}
 backfill: {lookback_days: 30, batch_size: 500}
 futu: {security_firms: [FUTUSECURITIES], acc_ids: [00281756455981243107], window_seconds: 1.5, rsa_key_file: key.pem}
-ib: {flex_token: t, flex_query_id: 4711, tws_host: 127.0.0.1, tws_port: 4002, tws_client_id: 3}
+ib: {flex_token: t, flex_query_id: 4711, tws_host: 127.0.0.1, tws_port: 4002, tws_client_id: 3, tws_window_seconds: 60}
 snapshots: {enabled: no, interval_seconds: 120, position_interval_sec: 0.5, account_interval_sec: 90,
             risk_interval_sec: 30, capture_on_shutdown: off, retention_days: 30, compression_after_days: 3}
 risk:

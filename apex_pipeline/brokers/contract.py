@@ -33,6 +33,14 @@ Acquire = Callable[[str], object]
 """Blocks until the named budget (broker, interface, account) allows one more request."""
 
 
+class Limit(Protocol):
+    """An `Acquire` that may be told how long to block: raises LimitReached where that is too short."""
+
+    def __call__(self, budget: str, /, most_seconds: float | None = None) -> object:
+        """Block until the budget allows one more request."""
+        ...
+
+
 class BrokerPort(Protocol):
     """A broker as the pipeline knows it."""
 
@@ -97,7 +105,10 @@ class BrokerPort(Protocol):
 
 
 class BarSession(Protocol):
-    """An open connection to a broker that tells bars. Errors: BrokerUnavailable, BrokerRefused (of all instruments)."""
+    """An open connection to a broker that tells bars. Errors: BrokerUnavailable, BrokerRefused (of all instruments).
+
+    Of BrokerUnavailable those that leave other asks: BrokerSilent, LimitReached, QuotaReached.
+    """
 
     def quota(self) -> BarQuota | None:
         """How many instruments may still be asked for; None where the broker counts no instruments."""

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from apex_pipeline import settings
 from apex_pipeline.brokers.contract import BarSource, BrokerPort
+from apex_pipeline.brokers.futu import bars
 from apex_pipeline.brokers.futu.port import FutuBroker, FutuSettings
 from apex_pipeline.brokers.ib.port import IbBroker
 from apex_pipeline.brokers.ib.settings import IbSettings
+from apex_pipeline.brokers.ib.tws_bar_pace import REQUESTS_PER_WINDOW
 from apex_pipeline.brokers.ib.tws_client import TwsEndpoint
 
 FLEX_WINDOW_SECONDS = 60.0
@@ -60,6 +62,13 @@ def bar_source(broker: str, configured: settings.Settings) -> BarSource | None:
     if broker == "futu":
         return _futu(configured.futu, configured.home)
     return None if configured.ib.tws_host is None else _ib(configured.ib)
+
+
+def bar_requests(broker: str, configured: settings.Settings) -> tuple[int, float]:
+    """So many requests for bars a broker allows in so many seconds, of all programs."""
+    if broker == "futu":
+        return bars.REQUESTS_PER_WINDOW, configured.futu.window_seconds
+    return REQUESTS_PER_WINDOW, configured.ib.tws_window_seconds
 
 
 def _tws_endpoint(configured: settings.IbSettings) -> TwsEndpoint | None:

@@ -25,7 +25,7 @@ _MINUTE = timedelta(minutes=1)
 _LISTED = timedelta(days=130)
 """How long before its expiry an option is listed; none is traded earlier."""
 _OPTION_TRADES = 0.3
-_DAYS_KEPT = 256
+_DAYS_KEPT, _WHOLE_DAYS_KEPT = 256, 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ class Minutes:
         for order in scenario.orders:
             for fill in order.fills:
                 self._fills[fill.contract, fill.trade_date].append(fill)
-        self._of_day = lru_cache(_DAYS_KEPT)(self._minutes)
+        self._of_day = lru_cache(_DAYS_KEPT)(self._drawn)
+        self._whole_day = lru_cache(_WHOLE_DAYS_KEPT)(self._joined)
 
     def days(self, contract: Contract, first: date, last: date) -> list[date]:
         """The session days between two dates, both included, on which the contract is listed."""
@@ -77,16 +78,22 @@ class Minutes:
             at = begin
             while at < stop:
                 end = min(at + minutes * _MINUTE, stop)
-                yield Stretch(at, end, _whole(trading[at + n * _MINUTE] for n in range((end - at) // _MINUTE)))
+                yield Stretch(at, end, whole(trading[at + n * _MINUTE] for n in range((end - at) // _MINUTE)))
                 at = end
 
     def whole_day(self, contract: Contract, day: date) -> Stretch:
         """A session day as one."""
-        parts = session_times(contract.market, day)
-        return Stretch(parts[0][0], parts[-1][1], _whole(self._of_day(contract, day).values()))
+        return self._whole_day(contract, day)
 
-    def _minutes(self, contract: Contract, day: date) -> Mapping[datetime, Trading | None]:
-        """What was traded in each minute of a session, by when it begins."""
+    def _joined(self, contract: Contract, day: date) -> Stretch:
+        parts = session_times(contract.market, day)
+        return Stretch(parts[0][0], parts[-1][1], whole(self._of_day(contract, day).values()))
+
+    def minutes(self, contract: Contract, day: date) -> Mapping[datetime, Trading | None]:
+        """What was traded in each minute of a session, by when it begins, in order."""
+        return self._of_day(contract, day)
+
+    def _drawn(self, contract: Contract, day: date) -> Mapping[datetime, Trading | None]:
         rng = random.Random(f"{self._scenario.seed} minutes {contract.name} {day}")  # noqa: S311 - guards no secret
         begins = [at for part in session_times(contract.market, day) for at in _minutes_of(*part)]
         fills: defaultdict[datetime, list[Fill]] = defaultdict(list)
@@ -147,7 +154,8 @@ def _minute(contract: Contract, prices: Sequence[Decimal], fills: Sequence[Fill]
     return Trading(prices[0], high, low, prices[1], volume + sum((fill.qty for fill in fills), Decimal(0)))
 
 
-def _whole(minutes: Iterable[Trading | None]) -> Trading | None:
+def whole(minutes: Iterable[Trading | None]) -> Trading | None:
+    """Minutes in order as one stretch; None where nothing was traded in any."""
     traded = [minute for minute in minutes if minute is not None]
     if not traded:
         return None

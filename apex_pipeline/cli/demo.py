@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 from apex_pipeline.brokers.futu.simulator import OpenDSimulator
-from apex_pipeline.brokers.futu.simulator_wire import HISTORY_FILLS
 from apex_pipeline.brokers.ib.simulator import FlexSimulator
 from apex_pipeline.brokers.ib.simulator_tws import GatewaySimulator
 from apex_pipeline.brokers.scenario import Scenario, Truth, truth
@@ -32,7 +31,7 @@ BROKERS = ("futu", "ib")
 BARS = {"most_seconds": 8}
 """Bars of what was traded last: inventing the minutes of a year would take longer than all the rest."""
 LOST_DEALS = 3
-"""Deals that Futu never tells, one in each of its first answers, when faults are asked for."""
+"""Deals that Futu never tells, of orders spread over the days, when faults are asked for."""
 
 NOTHING = Decimal(0)
 
@@ -61,7 +60,9 @@ def demo(configured: Settings, wish: DemoWish) -> int:
         with_dagster(found)
         say("loading through Dagster from both simulated brokers")
         # up to today, because what is held today tells which options expired
-        range_wish = Wish(BROKERS, from_date=end - timedelta(days=wish.days - 1), to_date=today(), bars=BARS)
+        first = end - timedelta(days=wish.days - 1)
+        # faults come into a home that is loaded already only where finished days are asked for again
+        range_wish = Wish(BROKERS, from_date=first, to_date=today(), force=wish.with_faults, bars=BARS)
         loaded = load(range_wish, found)
         code = tell(loaded, BROKERS, found)
         equal = _report(found, scenario, end)
@@ -94,17 +95,31 @@ def simulated(scenario: Scenario, configured: Settings, wish: DemoWish) -> Gener
     faults = {"malformed_row"} if wish.with_faults else set[str]()
     futu = OpenDSimulator(scenario, time_scale=SPEED)
     if wish.with_faults:
-        futu.faults.add("lost_row")
-        futu.fault_protocols.intersection_update({HISTORY_FILLS})
-        futu.fault_times["lost_row"] = LOST_DEALS
+        futu.lost_fills.update(lost_fills(scenario))
     flex = FlexSimulator(scenario, TOKEN, QUERY, time_scale=SPEED, faults=faults)
     with flex, GatewaySimulator(scenario) as gateway, _started(futu):
         yield replace(
             configured,
             brokers=BROKERS,
             futu=FutuSettings("127.0.0.1", futu.port, None, (), (), 10, 30 / SPEED, 400),
-            ib=IbSettings(flex.url, TOKEN, QUERY, 10 * SPEED, 10 / SPEED, gateway.host, gateway.port),
+            ib=IbSettings(
+                flex.url,
+                TOKEN,
+                QUERY,
+                10 * SPEED,
+                10 / SPEED,
+                gateway.host,
+                gateway.port,
+                tws_window_seconds=600 / SPEED,
+            ),
         )
+
+
+def lost_fills(scenario: Scenario) -> list[int]:
+    """The deals that Futu does not tell: the last one of orders with several, so that a part of the order is known."""
+    several = [order for order in scenario.orders if order.broker is Broker.FUTU and len(order.fills) > 1]
+    step = max(1, len(several) // (LOST_DEALS + 1))
+    return [order.fills[-1].fill_id for order in several[step::step][:LOST_DEALS]]
 
 
 @contextmanager

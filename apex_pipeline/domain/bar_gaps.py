@@ -56,6 +56,10 @@ class FoundGap:
         """Whether somebody, or the calendar, said why."""
         return self.source is not None
 
+    def said(self, reason: GapReason, note: str | None, source: str, now: datetime) -> BarGap:
+        """The same stretch as `source` explains it now."""
+        return BarGap(self.symbol, self.timeframe, self.from_at, self.to_at, reason, note, source, now)
+
 
 @dataclass(frozen=True, slots=True)
 class MissingBar:

@@ -5,8 +5,9 @@ can be compared with them, and whatever a person names. A day is known if none o
 given that holds.
 
 One series is told by one broker as long as it can: prices as traded and prices that were adjusted for later splits must
-not alternate. A broker that counts instruments (Futu) is asked where it was asked for the instrument already, or where
-no other can tell; what was traded last comes first, so that the quota ends where it is missed least.
+not alternate; while that broker is away, the series waits for it. A broker that counts instruments (Futu) is asked
+where it was asked for the instrument already, or where no other can tell; what was traded last comes first, so that the
+quota ends where it is missed least.
 """
 
 from collections import defaultdict
@@ -16,7 +17,7 @@ from datetime import date, timedelta
 from itertools import zip_longest
 
 from apex_pipeline.domain.market import BarAsk, BarQuota, Timeframe
-from apex_pipeline.domain.models import AssetClass, Broker
+from apex_pipeline.domain.models import Broker
 
 MINUTES_DAYS = 30
 """Of so many days before the end of a load, minutes of days with fills are wanted."""
@@ -26,6 +27,11 @@ MENDED_DAYS = 30
 
 TRADED_DAYS = 90
 """What was traded within so many days before a load, and is held no longer, still gets daily bars."""
+
+SESSIONS_AT_ONCE = {Timeframe.MINUTE: 5}
+MOST_SESSIONS_AT_ONCE = 25
+"""Sessions of one ask of bars of these lengths, or of others: an answer is stored as a whole, and a limit of requests
+that ends it in the middle leaves nothing. Both are five requests at IB. Days are one ask."""
 
 ASKED_AGAIN_AFTER = timedelta(days=7)
 """A broker that had nothing to give is asked again after this time."""
@@ -65,7 +71,6 @@ class Listed:
 
     symbol: str
     exchange: str
-    asset_class: AssetClass | None
     codes: Mapping[Broker, str]
     expiry: date | None = None
     fills: tuple[date, ...] = ()
@@ -86,19 +91,24 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Teller:
-    """A broker that tells bars: what it can have, and how many more instruments."""
+    """A broker that tells bars: what it can have, and how many more instruments; `is_away`: it cannot be asked now."""
 
     broker: Broker
     offers: Callable[[BarAsk, date], bool]
     quota: BarQuota | None = None
+    is_away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to ask each broker, in order, and what a quota does not allow; what no broker tells is in neither."""
+    """What to ask each broker, in order; what a quota does not allow, and what waits for a broker that is away.
+
+    What no broker tells is in none of them.
+    """
 
     asks: Mapping[Broker, Sequence[BarAsk]]
     left: Sequence[Wanted]
+    waiting: Sequence[Wanted]
 
 
 def wanted_days(listed: Listed, wish: BarWish) -> dict[Timeframe, list[date]]:
@@ -124,10 +134,15 @@ def plan(wanted: Iterable[Wanted], tellers: Sequence[Teller], wish: BarWish, ses
     """Who is asked for what. `sessions`: days on which any exchange trades; neighbours among them are one ask."""
     asks: defaultdict[Broker, list[BarAsk]] = defaultdict(list)
     left: list[Wanted] = []
+    waiting: list[Wanted] = []
     budget = {teller.broker: _Budget(teller.quota) for teller in tellers}
     for one in sorted(wanted, key=_rank):
         each = {teller.broker: _asks(one, teller, wish, sessions) for teller in tellers}
         able = [teller for teller in tellers if each[teller.broker]]
+        if any(teller.is_away and teller.broker is one.told_by for teller in able):
+            waiting.append(one)
+            continue
+        able = [teller for teller in able if not teller.is_away]
         paid = [t for t in able if budget[t.broker].allows(one.listed.codes[t.broker])]
         if not paid:
             left.extend([one] if able else ())
@@ -135,7 +150,7 @@ def plan(wanted: Iterable[Wanted], tellers: Sequence[Teller], wish: BarWish, ses
         best = min(paid, key=lambda t: (t.broker != one.told_by, budget[t.broker].costs(one.listed.codes[t.broker])))
         budget[best.broker].spend(one.listed.codes[best.broker])
         asks[best.broker] += each[best.broker]
-    return Plan({broker: _alternating(some) for broker, some in asks.items()}, left)
+    return Plan({broker: _alternating(some) for broker, some in asks.items()}, left, waiting)
 
 
 def _alternating(asks: Sequence[BarAsk]) -> list[BarAsk]:
@@ -152,9 +167,9 @@ def askable(wanted: Iterable[Wanted], tellers: Sequence[Teller], wish: BarWish) 
 
 
 def _rank(one: Wanted) -> tuple[int, bool, bool, str, str]:
-    """What was traded last comes first: the underlying before its options, daily bars before others."""
-    last_on, is_option = one.listed.last_on or date.min, one.listed.expiry is not None
-    return -last_on.toordinal(), is_option, one.timeframe is not Timeframe.DAY, one.listed.symbol, one.timeframe
+    """What was traded last comes first: the underlying before what expires, daily bars before others."""
+    last_on, expires = one.listed.last_on or date.min, one.listed.expiry is not None
+    return -last_on.toordinal(), expires, one.timeframe is not Timeframe.DAY, one.listed.symbol, one.timeframe
 
 
 class _Budget:
@@ -183,22 +198,23 @@ def _asks(one: Wanted, teller: Teller, wish: BarWish, sessions: Sequence[date]) 
     code = listed.codes.get(teller.broker)
     if code is None or (teller.broker in one.refused_by and not wish.again):
         return []
-    ranges = _ranges(one.days, sessions, is_one=one.timeframe is Timeframe.DAY)
+    ranges = _ranges(one.days, sessions, one.timeframe)
     asks = (BarAsk(listed.symbol, code, listed.exchange, one.timeframe, first, last) for first, last in ranges)
     return [ask for ask in asks if teller.offers(ask, wish.today)]
 
 
-def _ranges(days: Sequence[date], sessions: Sequence[date], *, is_one: bool) -> list[tuple[date, date]]:
+def _ranges(days: Sequence[date], sessions: Sequence[date], timeframe: Timeframe) -> list[tuple[date, date]]:
     """Days as few ranges, newest first: one for daily bars, else of days with no other session between them."""
     if not days:
         return []
-    if is_one:
+    if timeframe is Timeframe.DAY:
         return [(min(days), max(days))]
+    most = SESSIONS_AT_ONCE.get(timeframe, MOST_SESSIONS_AT_ONCE)
     place = {day: n for n, day in enumerate(sorted({*sessions, *days}))}
     parts: list[tuple[date, date]] = []
-    for day in sorted(days):
-        if parts and place[day] - place[parts[-1][1]] == 1:
-            parts[-1] = parts[-1][0], day
+    for day in sorted(days, reverse=True):
+        if parts and place[parts[-1][0]] - place[day] == 1 and place[parts[-1][1]] - place[day] < most:
+            parts[-1] = day, parts[-1][1]
         else:
             parts.append((day, day))
-    return parts[::-1]
+    return parts

@@ -20,6 +20,9 @@ TOLD_BY_AN_ENGINE = "ENGINE"
 
 _COLUMNS = tuple(field.name for field in fields(Bar))
 _PRICES = ("open", "high", "low", "close")
+_NOTHING_OF_PANDAS = frozenset({"NAType", "NaTType"})
+"""By name: rows may come from pandas, and need not."""
+
 _REQUIRED = ("symbol", "timeframe", "opened_at", *_PRICES)
 
 
@@ -71,7 +74,10 @@ def _refuse_others(told: Mapping[str, Any]) -> None:
 
 
 def _is_unknown(value: Any) -> bool:
-    return value is None or (isinstance(value, Real) and value != value)  # noqa: PLR0124 - only NaN differs from itself
+    """Whether a value is none: None, NaN, or what a data frame has in its place."""
+    if value is None or type(value).__name__ in _NOTHING_OF_PANDAS:
+        return True
+    return isinstance(value, Real) and value != value  # noqa: PLR0124 - only NaN differs from itself
 
 
 def _number(name: str, value: Any) -> Decimal:
@@ -90,15 +96,19 @@ def _decimal(value: Any) -> Decimal | None:
             return value
         case Integral():
             return Decimal(int(value))
-        case Real():
-            return Decimal(repr(float(value)))
-        case str():
-            try:
-                return Decimal(value)
-            except InvalidOperation:
-                return None
+        case float() | str():
+            return _read(str(value))
+        case Real():  # a shorter float (numpy's float32) prints fewer digits than it has as a float
+            return _read(str(value)) or Decimal(repr(float(value)))
         case _:
             return None
+
+
+def _read(text: str) -> Decimal | None:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None
 
 
 def _text(name: str, value: Any) -> str:

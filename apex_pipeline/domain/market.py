@@ -9,7 +9,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -109,6 +109,14 @@ class Timeframe(StrEnum):
     HOUR = "1h"
     DAY = "1d"
 
+    @property
+    def length(self) -> timedelta:
+        """How long a bar lasts, a day's around the clock."""
+        return int(self[:-1]) * _UNITS[self[-1]]
+
+
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
 
 @dataclass(frozen=True, slots=True)
 class BarAsk:
@@ -132,7 +140,7 @@ class BarAsk:
 class BarAnswer:
     """All bars that a broker has of an ask, oldest first; `refusal`: why it has none to give (no permission).
 
-    An empty answer without a refusal means that nothing was traded.
+    A bar that is not there without a refusal means that nothing was traded, or, of a whole session, that it has none.
     """
 
     bars: Sequence[Bar]

@@ -1,8 +1,8 @@
 """Serves Dagster's page behind the guard: `python -m apex_pipeline.orchestration.ui --port 3000`.
 
-On the loopback interface people may do everything there; where others reach it (another interface, a proxy with a name of
-its own) they may only look. At the start the guard
-is attacked through its own port, and nothing is served if an attack is not refused.
+On the loopback interface people may do everything there; where others reach it (another interface, a proxy with a
+name of its own) they may only look. At the start the guard is attacked through its own port, and nothing is served
+if an attack is not refused.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def door_of(folder: Path, port: int, host: str = HOST, names: Iterable[str] = ()
 
 
 def serve(folder: Path, host: str, port: int, names: Sequence[str]) -> bool:
-    """Serve until SIGINT or SIGTERM; returns whether the guard held. Read-only where others than this machine reach it."""
+    """Serve until SIGINT or SIGTERM, read-only where others reach it; returns whether the guard held."""
     reaches_out = bool(names) or not ip_address(host).is_loopback
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(STATEMENT_MILLISECONDS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW)

@@ -3,7 +3,7 @@
 import time
 
 from apex_pipeline import settings
-from apex_pipeline.errors import ConfigError
+from apex_pipeline.errors import ConfigError, LimitReached
 from apex_pipeline.store.db import Database
 
 ARRIVAL_MARGIN_SECONDS = 0.25
@@ -21,10 +21,15 @@ class RateLimiter:
         self._limit = requests_per_window
         self._window = window_seconds + min(ARRIVAL_MARGIN_SECONDS, window_seconds / 10)
 
-    def acquire(self, budget: str = "default") -> float:
-        """Block until the budget allows one more request; returns the seconds waited."""
+    def acquire(self, budget: str = "default", most_seconds: float | None = None) -> float:
+        """Block until the budget allows one more request; returns the seconds waited.
+
+        `most_seconds`: raises LimitReached, at once, where it would take longer.
+        """
         started = time.monotonic()
         while wait := self._db.fetchval("rate_acquire", budget=budget, limit=self._limit, window=self._window):
+            if most_seconds is not None and time.monotonic() - started + wait > most_seconds:
+                raise LimitReached(f"the limit of requests for {budget} allows the next one in {wait:.0f} s")
             time.sleep(wait)
         return time.monotonic() - started
 

@@ -12,7 +12,7 @@ from google.protobuf import json_format
 from apex_pipeline.brokers.contract import BarSource
 from apex_pipeline.brokers.futu.simulator_wire import protobuf
 from apex_pipeline.domain.market import Adjustment, Bar, BarSession, Timeframe
-from apex_pipeline.errors import BrokerRefused, BrokerUnavailable
+from apex_pipeline.errors import BrokerRefused, BrokerUnavailable, QuotaReached
 from tests.brokers.futu_bar_rows import DAY, Row, ask, kline, pages, told_bars
 from tests.brokers.opend_client import broker, no_limit, nothing_left_behind
 from tests.brokers.opend_scripted import ACCOUNTS, HISTORY_KL, KL_QUOTA, Reply, ScriptedGateway, refuse
@@ -124,9 +124,11 @@ def test_bars_come_oldest_first_each_once_and_of_the_asked_days_only(tmp_path: P
     assert [bar.opened_at for bar in told.bars] == [utc("2026-11-18 14:30"), utc("2026-11-18 14:31")]
 
 
-REFUSALS = [
+QUOTA = [
     "历史K线额度不足，请求失败（已用正股额度：100/100，期权额度：0/20）。额度会在7天后全部释放。",
     "Insufficient historical candlestick quota, request failed",
+]
+REFUSALS = [
     "无权限获取US.AAPL的行情，请检查美国市场股票行情权限",
     "No right to get the quote for US.AAPL",
     "未知股票 AAPL",
@@ -153,6 +155,17 @@ def test_an_instrument_that_is_refused_says_why_and_stops_no_other(tmp_path: Pat
     assert text in refused.refusal
     assert "\n" not in refused.refusal
     assert (len(told.bars), told.refusal) == (1, None)
+
+
+@pytest.mark.parametrize("text", QUOTA)
+def test_a_quota_that_is_used_up_is_no_refusal_of_the_instrument(tmp_path: Path, text: str) -> None:
+    with (
+        ScriptedGateway({HISTORY_KL: for_one_code("AAPL", text)}) as gateway,
+        broker(tmp_path, gateway.port).connect_bars(no_limit) as session,
+    ):
+        with pytest.raises(QuotaReached, match=r"OpenD refused 1m bars of US\.AAPL"):
+            session.bars(ask())
+        assert len(session.bars(ask("US.MSFT")).bars) == 1, "what was asked for before is still told"
 
 
 @pytest.mark.parametrize(

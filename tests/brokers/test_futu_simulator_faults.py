@@ -154,6 +154,15 @@ def test_a_fault_can_be_counted_down_and_aimed(simulator: OpenDSimulator, client
     assert simulator.fault_hits == Counter(lost_rows=2)
 
 
+def test_deals_that_are_lost_are_never_told_however_often_they_are_asked_for(
+    simulator: OpenDSimulator, client: OpenDSocket
+) -> None:
+    first, *others = [row.fillID for row in client.history(int(REAL), *_SPAN, 2222).s2c.orderFillList]
+    simulator.lost_fills.add(first)
+    for _ in range(2):
+        assert [row.fillID for row in client.history(int(REAL), *_SPAN, 2222).s2c.orderFillList] == others
+
+
 def test_frames_that_are_none_end_the_connection_and_not_the_gateway(simulator: OpenDSimulator) -> None:
     with OpenDSocket(simulator.port) as stranger:
         stranger.socket.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\n\r\n")

@@ -13,10 +13,12 @@ from apex_pipeline.brokers.ib.exchanges import calendar_of, zone_of
 from apex_pipeline.brokers.ib.port import IbBroker
 from apex_pipeline.brokers.ib.settings import IbSettings
 from apex_pipeline.brokers.ib.simulator_tws import GatewaySimulator
-from apex_pipeline.brokers.ib.tws_bar_pace import BUDGET, REQUESTS_PER_WINDOW, WINDOW_SECONDS, Pace
+from apex_pipeline.brokers.ib.tws_bar_pace import BUDGET, Pace
 from apex_pipeline.brokers.ib.tws_client import TwsEndpoint
+from apex_pipeline.brokers.registry import bar_requests
 from apex_pipeline.domain.market import BarAsk, Timeframe
 from apex_pipeline.errors import BrokerUnavailable, ConfigError
+from apex_pipeline.settings import load
 from tests.brokers.ib.bars import DAY, NOW, ask, requests_of, told_by
 from tests.brokers.ib.gateways import CLIENT_ID, scenario
 
@@ -39,6 +41,11 @@ class Clock:
         return self.now
 
 
+def send(pace: Pace, contract: str, request: object) -> None:
+    pace.wait(contract, request)
+    pace.sent(contract, request)
+
+
 # Pace -----------------------------------------------------------------------------------------------------------
 
 
@@ -46,24 +53,46 @@ def test_the_sixth_request_of_a_contract_waits_two_seconds_and_another_contract_
     clock = Clock()
     pace = Pace(clock.sleep, clock)
     for number in range(5):
-        pace.wait("AAPL", number)
-    pace.wait("MSFT", 0)
+        send(pace, "AAPL", number)
+    send(pace, "MSFT", 0)
     assert clock.slept == []
-    pace.wait("AAPL", 5)
+    send(pace, "AAPL", 5)
     assert 2 < sum(clock.slept) < 2.2
 
 
 def test_the_same_request_waits_fifteen_seconds_and_another_does_not() -> None:
     clock = Clock()
     pace = Pace(clock.sleep, clock)
-    pace.wait("AAPL", "monday")
-    pace.wait("AAPL", "tuesday")
+    send(pace, "AAPL", "monday")
+    send(pace, "AAPL", "tuesday")
     assert clock.slept == []
-    pace.wait("AAPL", "monday")
+    send(pace, "AAPL", "monday")
     assert 15 < sum(clock.slept) < 15.2
     clock.now += 16
-    pace.wait("AAPL", "monday")
+    send(pace, "AAPL", "monday")
     assert len(clock.slept) == 1
+
+
+def test_what_waited_for_more_than_its_pace_counts_from_when_it_was_sent() -> None:
+    clock = Clock()
+    pace = Pace(clock.sleep, clock)
+    for number in range(5):
+        pace.wait("AAPL", number)
+        clock.now += 0 if number else 60  # the first one waits for a grant
+        pace.sent("AAPL", number)
+    send(pace, "AAPL", 5)
+    assert 2 < sum(clock.slept) < 2.2
+
+
+def test_a_grant_is_taken_when_the_request_leaves_and_not_before_a_pause() -> None:
+    """Else grants that left the window would allow more requests than arrive apart."""
+    done: list[str] = []
+    with GatewaySimulator(scenario()) as gateway:
+        told = told_by(gateway, sleep=lambda _: done.append("pause"), acquire=lambda _: done.append("grant"))
+        with told as session:
+            session.bars(ask(MONDAY, MONDAY))
+            session.bars(ask(MONDAY, MONDAY))
+    assert done == ["grant", "pause", "grant"]
 
 
 def test_a_gateway_that_keeps_ib_s_rules_finds_nothing_to_complain_about() -> None:
@@ -95,7 +124,13 @@ def test_every_request_for_bars_takes_from_the_budget_first() -> None:
         session.bars(ask(MONDAY - 3 * DAY, MONDAY))
         assert taken == [BUDGET] * len(requests_of(gateway)) == ["ib:bars"] * 2
         assert session.quota() is None
-    assert (REQUESTS_PER_WINDOW, WINDOW_SECONDS) == (60, 600)
+
+
+def test_a_service_of_statements_that_allows_more_changes_nothing_for_the_gateway(tmp_path: Path) -> None:
+    none = tmp_path / "none.yaml"
+    real = load({"IB_FLEX_REQUESTS_PER_MINUTE": "20"}, none)
+    assert (bar_requests("ib", real), bar_requests("futu", real)) == ((60, 600), (60, 30))
+    assert bar_requests("ib", load({"IB_TWS_WINDOW_SECONDS": "6"}, none)) == (60, 6), "as a simulator's"
 
 
 # The broker -----------------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """Bars over a real ib_async connection: all of them, none twice, and never an error that looks like an empty market."""
 
 import asyncio
-import time
+import time as clock
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import pytest
@@ -15,9 +15,9 @@ from apex_pipeline.brokers.ib.simulator_tws import GatewaySimulator
 from apex_pipeline.brokers.ib.tws_bar_windows import MOST_DAYS
 from apex_pipeline.brokers.ib.tws_bars import BarPatience
 from apex_pipeline.brokers.scenario import Contract
+from apex_pipeline.brokers.scenario_minutes import Minutes
 from apex_pipeline.domain.market import Adjustment, Bar, BarSession, Timeframe
-from apex_pipeline.domain.models import Broker
-from apex_pipeline.errors import BrokerRefused, BrokerUnavailable
+from apex_pipeline.errors import BrokerRefused, BrokerSilent, BrokerUnavailable
 from tests.brokers.ib.bars import (
     APPLE,
     BUND,
@@ -84,7 +84,8 @@ def test_every_server_version_tells_the_same_bars(version: int) -> None:
         (first, *_) = bars = session.bars(ask(MONDAY, MONDAY)).bars
         truth = older.history.path.bars(known(older), bars[0].opened_at, bars[-1].opened_at + MINUTE, 1)
     assert [(bar.opened_at, bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in bars] == [
-        (bar.at, bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in truth
+        (bar.at, bar.trading.open, bar.trading.high, bar.trading.low, bar.trading.close, bar.trading.volume)
+        for bar in truth
     ]
     assert len(bars) == 390
     assert (first.symbol, first.exchange, first.timeframe, first.source) == ("US.AAPL", "US", "1m", "IB")
@@ -186,17 +187,26 @@ def test_a_bar_that_still_runs_is_left_out(gateway: GatewaySimulator) -> None:
         assert len(session.bars(ask(THURSDAY, FRIDAY, Timeframe.DAY)).bars) == 2, "the session has closed"
 
 
-def test_every_trade_lies_in_its_minute(gateway: GatewaySimulator) -> None:
-    fills = [fill for order in scenario().orders if order.broker is Broker.IB for fill in order.fills]
+def test_every_trade_lies_in_its_minute_whoever_brought_it_to_the_exchange(gateway: GatewaySimulator) -> None:
+    fills = [fill for order in scenario().orders for fill in order.fills]
     fills = [fill for fill in fills if gateway.history.path.contract(fill.contract.conid)][-60:]
     outside_of_path = 0
     for fill in fills:
         minute = fill.at.replace(second=0, microsecond=0)
         (bar,) = gateway.history.path.bars(fill.contract, minute, minute + MINUTE, 1)
-        assert bar.low <= fill.price <= bar.high
-        assert bar.volume > fill.qty
-        outside_of_path += not min(bar.open, bar.close) <= fill.price <= max(bar.open, bar.close)
+        told = bar.trading
+        assert told.low <= fill.price <= told.high
+        assert told.volume > fill.qty
+        outside_of_path += not min(told.open, told.close) <= fill.price <= max(told.open, told.close)
     assert outside_of_path, "the path alone would not hold them all"
+
+
+def test_both_brokers_tell_the_same_day_of_the_same_exchange(gateway: GatewaySimulator) -> None:
+    apple = known(gateway)
+    (told,) = gateway.history.path.bars(
+        apple, datetime.combine(FRIDAY, time(), UTC), datetime.combine(MONDAY, time(), UTC), None
+    )
+    assert told.trading == Minutes(scenario()).whole_day(apple, FRIDAY).trading
 
 
 def test_ib_async_itself_reads_the_same_bars(gateway: GatewaySimulator) -> None:
@@ -252,11 +262,22 @@ def test_an_expired_future_is_asked_for_as_one() -> None:
     assert set(desk.asked) == {"EUREX|1|TRADES"}
 
 
-def test_without_an_answer_about_the_contract_the_conid_is_enough(gateway: GatewaySimulator) -> None:
-    gateway.faults = {"no_contracts"}
+def test_where_ib_tells_nothing_of_the_contract_the_conid_is_enough(gateway: GatewaySimulator) -> None:
+    gateway.faults = {"empty_contracts"}
     with told_by(gateway) as session:
         assert len(session.bars(ask(MONDAY, MONDAY)).bars) == 390
     assert requests_of(gateway)[0][2:10] == [APPLE, "", "", "", "0.0", "", "", "SMART"]
+
+
+def test_without_an_answer_about_the_contract_nothing_is_guessed_or_kept(gateway: GatewaySimulator) -> None:
+    gateway.faults = {"no_contracts"}
+    with told_by(gateway) as session:
+        with pytest.raises(BrokerSilent, match=r"did not tell what HK.00700 is within 0.5 s"):
+            session.bars(ask(MONDAY, MONDAY, code=TENCENT))
+        assert requests_of(gateway) == []
+        gateway.faults = set()
+        assert len(session.bars(ask(MONDAY, MONDAY, code=TENCENT)).bars) == 330
+    assert requests_of(gateway)[0][9] == "SEHK"
 
 
 # Nothing, refusals and failures ---------------------------------------------------------------------------------
@@ -283,7 +304,6 @@ SPANISH = (
         (354, "Requested market data is not subscribed. Delayed market data is not available.", "subscribe"),
         (10090, "Part of requested market data is not subscribed.", "subscribe"),
         (10167, "Requested market data is not subscribed. Displaying delayed market data.", "subscribe"),
-        (10197, "No market data during competing live session", "end the other session"),
         (200, "No security definition has been found for the request", "has expired or was never listed"),
         (321, "Error validating request.-'bJ' : cause - What to show is missing", "(conid 265598; 321: "),
         (162, "Historical Market Data Service error message:invalid step: 1", "invalid step"),
@@ -331,11 +351,16 @@ def test_an_empty_answer_is_known_in_every_language_of_tws(gateway: GatewaySimul
         ),
         (162, "Historical Market Data Service error message:API historical data query cancelled: 3"),
         (504, "Not connected"),
+        (10197, "No market data during competing live session"),
     ],
 )
 def test_what_passes_is_neither_empty_nor_a_refusal(gateway: GatewaySimulator, code: int, text: str) -> None:
     gateway.history.refusals[int(APPLE)] = (code, text)
-    with told_by(gateway) as session, pytest.raises(BrokerUnavailable, match=f"could not tell 1m bars.*{code}"):
+    advice = "end the other session of this user" if code == 10197 else "try again later"
+    with (
+        told_by(gateway) as session,
+        pytest.raises(BrokerUnavailable, match=f"could not tell 1m bars.*{code}.*{advice}"),
+    ):
         session.bars(ask(MONDAY, MONDAY))
 
 
@@ -373,11 +398,11 @@ def test_an_answer_that_lacks_fields_is_refused_and_not_guessed(gateway: Gateway
 
 def test_a_request_that_is_never_answered_ends_in_time_and_is_withdrawn(gateway: GatewaySimulator) -> None:
     gateway.faults = {"no_bars"}
-    begun = time.monotonic()
+    begun = clock.monotonic()
     with told_by(gateway, patience=QUICK) as session:
-        with pytest.raises(BrokerUnavailable, match=r"did not tell 1m bars of US.AAPL .* within 0.3 s"):
+        with pytest.raises(BrokerSilent, match=r"did not tell 1m bars of US.AAPL .* within 0.3 s"):
             session.bars(ask(MONDAY, MONDAY))
-        assert time.monotonic() - begun < 2
+        assert clock.monotonic() - begun < 2
         gateway.faults = set()
         assert len(session.bars(ask(MONDAY, MONDAY)).bars) == 390
     assert len(requests_of(gateway, messages.CANCEL_BARS)) == 1
@@ -412,11 +437,23 @@ def test_days_before_the_oldest_bar_are_not_asked_for_one_by_one(gateway: Gatewa
     with told_by(gateway) as session:
         listed = session.bars(ask(first, last))
         asked = len(requests_of(gateway))
-        gateway.faults = {"no_oldest"}
+    gateway.faults = {"no_oldest"}
+    with told_by(gateway) as session:
         assert session.bars(ask(first, last)) == listed
     assert len(listed.bars) == 2 * 390
     assert asked == 2 + 5
     assert len(requests_of(gateway)) - asked > 30, "where IB does not say it, every day is asked for"
+
+
+def test_the_oldest_bar_is_asked_for_once_and_no_ask_reaches_before_it(gateway: GatewaySimulator) -> None:
+    first = scenario().start
+    with told_by(gateway) as session:
+        assert len(session.bars(ask(first, first + DAY)).bars) == 2 * 390
+        for part in range(5):
+            end = first - (1 + 7 * part) * DAY
+            assert list(session.bars(ask(end - 6 * DAY, end)).bars) == []
+    assert len(requests_of(gateway)) == 2 + 5
+    assert len(requests_of(gateway, messages.REQUEST_HEAD)) == 1
 
 
 def test_many_days_without_a_trade_do_not_end_the_walk(gateway: GatewaySimulator) -> None:

@@ -72,15 +72,33 @@ def test_any_bar_makes_a_day_known_where_none_is_due() -> None:
         assert found == {DAYS[0]: set()}
 
 
-def test_a_minute_without_a_bar_was_not_traded_and_a_day_of_our_own_fills_was() -> None:
+def test_a_minute_without_a_bar_was_not_traded_and_a_session_without_any_is_the_vendors() -> None:
     bars = [*whole(DAYS[0])[5:], *whole(DAYS[1])]
     rows = explained(known(bars), BarAnswer(()), BROKER, {DAYS[2]}, NOW)
     assert [(row.reason, row.from_at, row.to_at) for row in rows] == [
         (GapReason.NO_TRADE, at_clock(DAYS[0], 9, 30), at_clock(DAYS[0], 9, 35)),
-        (GapReason.VENDOR, at_clock(DAYS[2], 9, 30), at_clock(DAYS[2], 16)),
-        (GapReason.NO_TRADE, at_clock(DAYS[3], 9, 30), at_clock(DAYS[3], 16)),
-        (GapReason.NO_TRADE, at_clock(DAYS[4], 9, 30), at_clock(DAYS[4], 16)),
+        *((GapReason.VENDOR, at_clock(day, 9, 30), at_clock(day, 16)) for day in DAYS[2:]),
     ]
+    later = NOW + timedelta(days=8)
+    assert set(open_days(known(bars, rows), NOW, SINCE)) == set(DAYS[2:]), "another broker may have them"
+    assert open_days(known(bars, rows), later, NOW) == {day: set() for day in DAYS[2:]}, "and so may this one, later"
+
+
+def test_where_silence_means_nothing_a_session_without_a_bar_was_not_traded_unless_by_us() -> None:
+    for hours in (replace(HOURS, is_sparse=True), replace(HOURS, calendar=None)):
+        rows = explained(known(whole(DAYS[0]), hours=hours), BarAnswer(()), BROKER, {DAYS[2]}, NOW)
+        assert [row.reason for row in rows] == [
+            GapReason.NO_TRADE, GapReason.VENDOR, GapReason.NO_TRADE, GapReason.NO_TRADE
+        ]  # fmt: skip
+
+
+def test_a_refusal_leaves_what_another_broker_said_of_its_market() -> None:
+    bars = whole(DAYS[0])[5:]
+    (minutes, *_) = rows = explained(known(bars), BarAnswer(()), Broker.IB, (), NOW)
+    refused = explained(known(bars, rows), REFUSED, BROKER, (), NOW)
+    assert refused[0] == minutes
+    assert (minutes.reason, minutes.source) == (GapReason.NO_TRADE, "IB")
+    assert {(row.reason, row.source) for row in refused[1:]} == {(GapReason.VENDOR, "FUTU")}, "nobody had these"
 
 
 def test_a_refusal_is_the_vendors_with_its_words() -> None:
@@ -92,7 +110,8 @@ def test_a_refusal_is_the_vendors_with_its_words() -> None:
 def test_what_a_person_said_stands_and_what_was_known_keeps_its_moment() -> None:
     person = gap(APPLE, at_clock(DAYS[0], 9, 30), at_clock(DAYS[0], 16), GapReason.HALT)
     before = of_broker(DAYS[1], GapReason.NO_TRADE, LONG_AGO)
-    rows = explained(known([], [person, before]), BarAnswer(()), BROKER, (), NOW)
+    hours = replace(HOURS, is_sparse=True)
+    rows = explained(known([], [person, before], hours), BarAnswer(()), BROKER, (), NOW)
     assert [row.from_at.astimezone(NEW_YORK).date() for row in rows] == DAYS[1:]
     assert [row.found_at for row in rows] == [LONG_AGO, NOW, NOW, NOW]
     refused = explained(known([], [person, replace(before, reason=GapReason.VENDOR)]), REFUSED, BROKER, (), NOW)

@@ -1,12 +1,13 @@
 """Who is asked for which bars: what is wanted, in which order, and never more of a quota than it takes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 from apex_pipeline.domain.bar_plan import BarWish, Listed, Plan, Teller, Wanted, askable, plan, wanted_days
 from apex_pipeline.domain.market import BarAsk, BarQuota, Timeframe
-from apex_pipeline.domain.models import AssetClass, Broker
+from apex_pipeline.domain.models import Broker
 
 TODAY = date(2026, 3, 13)
 DAYS = [TODAY - timedelta(days=n) for n in range(60)]
@@ -16,7 +17,7 @@ WISH = BarWish(date(2026, 3, 12), TODAY, TODAY)
 
 def listed(symbol: str = "US.X", **values: Any) -> Listed:
     codes = {Broker.FUTU: symbol, Broker.IB: symbol}
-    usual: dict[str, Any] = {"asset_class": AssetClass.STOCK, "codes": codes, "is_followed": True}
+    usual: dict[str, Any] = {"codes": codes, "is_followed": True}
     return Listed(symbol, "US", **(usual | values))
 
 
@@ -86,6 +87,22 @@ def test_one_series_is_told_by_one_broker_as_long_as_it_can() -> None:
     assert list(planned([wanted(listed(), told_by=Broker.IB)], futu(5, "US.X"), IB).asks) == [Broker.IB]
 
 
+def test_a_series_waits_for_who_told_it_while_that_broker_is_away_and_no_longer() -> None:
+    away = replace(futu(5), is_away=True)
+    some = [
+        wanted(listed("US.A"), told_by=Broker.FUTU),
+        wanted(listed("US.B"), told_by=Broker.IB),
+        wanted(listed("US.C")),
+    ]
+    found = planned(some, away, IB)
+    assert [one.listed.symbol for one in found.waiting] == ["US.A"]
+    assert [ask.symbol for ask in found.asks[Broker.IB]] == ["US.B", "US.C"]
+    assert list(planned(some[:1], IB).asks) == [Broker.IB], "a broker that is configured no more"
+    refused = replace(some[0], refused_by=frozenset({Broker.FUTU}))
+    assert list(planned([refused], away, IB).asks) == [Broker.IB], "one that had none would not be asked anyway"
+    assert planned(some[:1], away).waiting == some[:1]
+
+
 def test_a_quota_ends_where_it_is_missed_least() -> None:
     some = [wanted(listed(f"US.{n}", last_on=TODAY - timedelta(days=n))) for n in range(6)]
     found = planned([some[n] for n in (3, 0, 5, 1, 4, 2)], futu(3))
@@ -119,6 +136,15 @@ def test_days_are_one_ask_and_minutes_are_asked_by_neighbouring_sessions() -> No
     assert [(ask.from_date.day, ask.to_date.day) for ask in parts] == [(13, 13), (6, 9), (4, 4)]
 
 
+def test_many_sessions_are_many_asks_so_that_a_limit_that_is_reached_leaves_what_was_told() -> None:
+    for timeframe, most in ((Timeframe.MINUTE, 5), (Timeframe.HOUR, 25), (Timeframe.DAY, 60)):
+        asks = planned([wanted(listed(), *SESSIONS, timeframe=timeframe)], IB).asks[Broker.IB]
+        parts = [[day for day in SESSIONS if ask.from_date <= day <= ask.to_date] for ask in asks]
+        assert [day for part in reversed(parts) for day in part] == SESSIONS, "each once, newest first"
+        assert {len(part) for part in parts[:-1]} <= {most}
+        assert len(parts[-1]) <= most
+
+
 def test_a_broker_that_had_nothing_is_not_asked_again_until_it_is_time() -> None:
     one = wanted(listed(), refused_by=frozenset({Broker.IB}))
     assert planned([one], IB).asks == {}
@@ -131,6 +157,10 @@ def test_a_broker_that_had_nothing_is_not_asked_again_until_it_is_time() -> None
 def test_what_a_broker_cannot_have_is_asked_of_the_other_or_of_nobody() -> None:
     never = teller(Broker.IB, offers=lambda _ask, _today: False)
     assert list(planned([wanted(listed())], futu(1), never).asks) == [Broker.FUTU]
-    assert planned([wanted(listed())], never) == Plan({}, [])
+    assert planned([wanted(listed())], never) == Plan({}, [], [])
     assert askable([wanted(listed())], [never, futu(0)], WISH) == {Broker.FUTU}
     assert askable([], [IB], WISH) == set()
+
+
+def test_bars_last_as_long_as_their_name_says() -> None:
+    assert [int(timeframe.length.total_seconds()) for timeframe in Timeframe] == [60, 300, 900, 1800, 3600, 86_400]

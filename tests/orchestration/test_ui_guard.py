@@ -67,7 +67,7 @@ def test_every_rule_has_its_attack() -> None:
         ("GET", "/", OWN[:1]),
         ("GET", "/assets/orders_norm?view=partitions", [*OWN[:1], ("Sec-Fetch-Site", "none")]),
         ("GET", "/vendor/x.js", [*OWN[:1], ("Sec-Fetch-Site", "same-origin")]),
-        ("POST", "/graphql", [*OWN, ("Content-Type", "application/json; charset=utf-8")]),
+        ("POST", "/graphql?op=RootQuery", [*OWN, ("Content-Type", "application/json; charset=utf-8")]),
         ("HEAD", "/", [("Host", f"LOCALHOST:{PORT}")]),
         ("GET", "/", [("Host", f"[::1]:{PORT}")]),
     ],

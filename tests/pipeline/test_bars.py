@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from apex_pipeline.bar_extraction import BarExtraction, BarsLoaded
-from apex_pipeline.brokers.contract import Acquire, BarSource
+from apex_pipeline.brokers.contract import BarSource, Limit
 from apex_pipeline.brokers.futu.port import FutuBroker, FutuSettings
 from apex_pipeline.brokers.ib.port import IbBroker
 from apex_pipeline.brokers.ib.settings import IbSettings
@@ -17,8 +17,8 @@ from apex_pipeline.brokers.ib.tws_client import TwsEndpoint
 from apex_pipeline.domain.bar_plan import BarWish
 from apex_pipeline.domain.checks import CheckName
 from apex_pipeline.domain.market import Timeframe
-from apex_pipeline.pipeline import load_bars, silent
-from tests.pipeline.conftest import QUERY_ID, TOKEN, World, unlimited
+from apex_pipeline.pipeline import load_bars
+from tests.pipeline.conftest import QUERY_ID, TOKEN, World
 from tests.store.check_rows import compared, findings
 from tests.store.rows import query, value
 
@@ -42,19 +42,23 @@ class Market:
     gateway: GatewaySimulator
     asked: list[str] = field(default_factory=list[str])
 
-    @property
-    def futu(self) -> tuple[BarSource, Acquire]:
-        return self.world.futu, self.asked.append
+    def take(self, budget: str, /, most_seconds: float | None = None) -> object:
+        self.asked.append(budget)
+        return most_seconds
 
     @property
-    def ib(self) -> tuple[BarSource, Acquire]:
-        return ib_at(self.world, self.gateway.port), self.asked.append
+    def futu(self) -> tuple[BarSource, Limit]:
+        return self.world.futu, self.take
+
+    @property
+    def ib(self) -> tuple[BarSource, Limit]:
+        return ib_at(self.world, self.gateway.port), self.take
 
     def wish(self, days: int = DAYS, **values: Any) -> BarWish:
         today = self.world.today
         return BarWish(today - timedelta(days=days), today, today, **values)
 
-    def load(self, *sources: tuple[BarSource, Acquire], **values: Any) -> BarsLoaded:
+    def load(self, *sources: tuple[BarSource, Limit], **values: Any) -> BarsLoaded:
         return load_bars(self.world.db, sources or (self.futu, self.ib), self.wish(**values), PATIENT)
 
     def rows(self) -> tuple[list[Any], list[Any]]:
@@ -85,13 +89,22 @@ def test_bars_of_both_brokers_pass_their_checks_and_loading_again_asks_nothing(m
     assert market.count("IB") > 0
     days = market.world.scenario.start, market.world.today
     assert [findings(market.world.db, check, *days) for check in CHECKS] == [[]] * len(CHECKS)
-    assert all(compared(market.world.db, check, *days) for check in CHECKS[:3])
+    assert all(compared(market.world.db, check, *days) for check in CHECKS)
 
     before = market.rows()
     market.asked.clear()
     assert market.load() == BarsLoaded()
     assert market.rows() == before
     assert market.asked == []
+
+
+def test_fills_are_compared_with_the_bars_of_ib_alone(market: Market) -> None:
+    market.load(market.ib)
+    days = market.world.scenario.start, market.world.today
+    adjusted = query(market.world.db.url, "SELECT DISTINCT symbol ~ ' ', adjustment FROM ohlcv ORDER BY 1")
+    assert adjusted == [(False, "SPLITS"), (True, "NONE")], "stocks may split, their options become others"
+    assert compared(market.world.db, CheckName.FILL_PRICES_ARE_INSIDE_THEIR_BARS, *days)
+    assert findings(market.world.db, CheckName.FILL_PRICES_ARE_INSIDE_THEIR_BARS, *days) == []
 
 
 def test_a_lost_bar_is_asked_for_again_and_nothing_else(market: Market) -> None:
@@ -151,16 +164,20 @@ def test_a_quota_that_is_used_up_leaves_the_rest_for_later(market: Market, tmp_p
     scenario = market.world.scenario
     with OpenDSimulator(scenario, time_scale=10_000, kl_quota=3) as opend:
         futu = FutuBroker(FutuSettings(home=tmp_path / "quota", port=opend.port), today=lambda: market.world.today)
-        loaded = market.load((futu, unlimited), minutes_days=0)
+        loaded = market.load((futu, market.take), minutes_days=0)
     assert value(market.world.db.url, "SELECT count(DISTINCT symbol) FROM ohlcv") <= 3
     assert loaded.left > 0
     assert "quota" in loaded.notes[0]
 
 
 def test_time_that_is_over_leaves_the_rest_for_the_next_load(market: Market) -> None:
-    ticks = iter(range(1000))
+    asked: list[str] = []
+
+    def observe(text: str, *_: int) -> None:
+        asked.append(text)
+
     some = BarExtraction(
-        market.world.db, (market.futu, market.ib), market.wish(minutes_days=0), silent, 3, clock=lambda: next(ticks)
+        market.world.db, (market.futu, market.ib), market.wish(minutes_days=0), observe, 2, clock=lambda: len(asked)
     ).run()
     assert some.asks == 3
     assert some.left > 0

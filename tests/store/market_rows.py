@@ -10,9 +10,19 @@ from apex_pipeline.domain.calendars import ZONES
 from apex_pipeline.domain.ledger import MarketDay, PositionMovement
 from apex_pipeline.domain.market import Adjustment, Bar, BarGap, BarSession, GapReason, PositionSnapshot, TradeSignal
 from apex_pipeline.domain.models import AssetClass, Broker, Instrument, Order
+from apex_pipeline.domain.statements import CorporateAction
 from apex_pipeline.reference.exchanges import market_days
 from apex_pipeline.store.db import Database
-from apex_pipeline.store.tables import BAR_GAPS, BARS, LEDGER_TABLES, ORDERS, POSITION_SNAPSHOTS, SIGNALS, as_row
+from apex_pipeline.store.tables import (
+    BAR_GAPS,
+    BARS,
+    LEDGER_TABLES,
+    ORDERS,
+    POSITION_SNAPSHOTS,
+    SIGNALS,
+    STATEMENT_TABLES,
+    as_row,
+)
 from tests.store import check_rows as rows
 from tests.store.check_rows import ACCOUNT, CONID, made
 
@@ -31,6 +41,7 @@ TABLES = {
     PositionSnapshot: POSITION_SNAPSHOTS,
     MarketDay: LEDGER_TABLES["market_days"],
     Order: ORDERS,
+    CorporateAction: STATEMENT_TABLES["corporate_actions"],
 }
 
 

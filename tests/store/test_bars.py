@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -73,6 +74,12 @@ def test_bars_that_are_there_stay_and_new_ones_are_counted(bars: OHLCVRepository
     assert [one.close for one in bars.get_range(APPLE, "1m")] == [10, 10, 10, 9, 9]
 
 
+def test_of_one_bar_that_is_told_twice_at_once_the_first_is_added(bars: OHLCVRepository) -> None:
+    one = bar(APPLE, at_clock(MONDAY, 10))
+    assert bars.insert_many([one, replace(one, close=Decimal(9)), bar(APPLE, at_clock(MONDAY, 11))]) == 2
+    assert [found.close for found in bars.get_range(APPLE, "1m")] == [10, 10]
+
+
 def test_an_upsert_writes_what_differs_and_nothing_else(bars: OHLCVRepository) -> None:
     told = [bar(APPLE, at_clock(MONDAY, 10, n)) for n in range(5)]
     assert bars.upsert_many(told).inserted == 5
@@ -121,6 +128,23 @@ def test_a_data_frame_is_taken_as_it_is(bars: OHLCVRepository) -> None:
     frame = pd.DataFrame([{**ROW, "opened_at": moment(MONDAY, 15, n), "volume": n or None} for n in range(3)])
     assert bars.upsert_many(frame).inserted == 3  # pyright: ignore[reportArgumentType] - anything with records
     assert [one.volume for one in bars.get_range(APPLE, "1m")] == [None, 1, 2]
+
+
+def test_numbers_of_numpy_and_nothing_of_pandas_are_what_they_print_as(bars: OHLCVRepository) -> None:
+    import numpy as np
+    import pandas as pd
+
+    prices = {name: np.float32("1.1") for name in ("open", "high", "low", "close")}
+    rows = [{**ROW, **prices, "opened_at": moment(MONDAY, 15 + n), "volume": (7, pd.NA)[n]} for n in range(2)]
+    assert bars.insert_many(rows) == 2
+    assert [(one.open, one.low, one.volume) for one in bars.get_range(APPLE, "1m")] == [
+        (Decimal("1.1"), Decimal("1.1"), 7), (Decimal("1.1"), Decimal("1.1"), None)
+    ]  # fmt: skip
+    half = {**ROW, "opened_at": moment(MONDAY, 18), "volume": Fraction(1, 2)}
+    bars.insert_many([half])
+    assert bars.get_latest(APPLE, "1m", 1)[0].volume == Decimal("0.5")
+    with pytest.raises(ValueError, match="needs opened_at"):
+        bars.insert_many([{**ROW, "opened_at": pd.NaT}])
 
 
 def test_a_range_begins_with_its_start_and_ends_before_its_end(bars: OHLCVRepository) -> None:

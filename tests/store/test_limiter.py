@@ -12,6 +12,7 @@ from typing import LiteralString
 
 import pytest
 
+from apex_pipeline.errors import LimitReached
 from apex_pipeline.store import transaction as module
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.limiter import RateLimiter
@@ -98,6 +99,19 @@ def test_a_second_grant_waits_for_the_window_and_tells_how_long(db: Database) ->
         times.append(time.monotonic())
     assert all(later - earlier >= 0.15 for earlier, later in pairwise(times))
     assert waits[0] < 0.15 <= min(waits[1:])
+
+
+def test_a_caller_that_cannot_wait_so_long_is_told_at_once_and_takes_nothing(db: Database) -> None:
+    limiter = RateLimiter(2, 60, db)
+    for _ in range(2):
+        assert limiter.acquire("ib:bars", most_seconds=0) < 1, "what is free is granted, however short the time"
+    started = time.monotonic()
+    with pytest.raises(LimitReached, match="for ib:bars allows the next one in 60 s"):
+        limiter.acquire("ib:bars", most_seconds=30)
+    assert time.monotonic() - started < 5
+    assert value(db.url, "SELECT count(*) FROM rate_grants") == 2
+    soon = RateLimiter(1, 0.2, db)
+    assert soon.acquire("b", most_seconds=5) < 0.15 <= soon.acquire("b", most_seconds=5)
 
 
 def test_what_left_the_window_is_forgotten(db: Database) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from apex_pipeline.domain.calendars import CALENDARS, ZONES
 from apex_pipeline.domain.checks import CheckName, Severity
+from apex_pipeline.domain.ledger import Action
 from apex_pipeline.domain.market import AROUND_THE_CLOCK, Adjustment, Bar, BarSession
 from apex_pipeline.domain.models import AssetClass, Order, OrderStatus, TradeKind
+from apex_pipeline.domain.statements import CorporateAction
 from apex_pipeline.store.coverage import rows_by_day
 from apex_pipeline.store.db import Database
 from tests.store import check_rows as rows
@@ -259,6 +261,15 @@ def test_a_fill_told_seconds_after_its_print_may_be_of_the_minute_before(db: Dat
     assert [one.subject for one in findings(db, INSIDE, MONDAY)] == ["too_late"]
 
 
+def test_a_fill_outside_of_its_minute_under_two_names_is_one_finding(db: Database) -> None:
+    calendars(db)
+    ten = at_clock(MONDAY, 10)
+    write(db, bar(APPLE, ten), bar(APPLE, ten, "1min"), fill("out", "20", ten))
+    (found,) = findings(db, INSIDE, FIRST, LAST)
+    assert (found.subject, found.evidence["rows"][1]) == ("out", f"ohlcv/{APPLE}/1m/{opened(ten)[0]}")
+    assert compared(db, INSIDE, MONDAY) == 1
+
+
 def test_fills_that_need_not_be_inside_of_a_bar_are_not_compared(db: Database) -> None:
     calendars(db)
     ten = at_clock(MONDAY, 10)
@@ -270,7 +281,7 @@ def test_fills_that_need_not_be_inside_of_a_bar_are_not_compared(db: Database) -
         made(Order, order_uid="O_leg", broker_order_id="1", combo_id="7", **order),
         made(Order, order_uid="O_combo", broker_order_id="2", legs=[{"symbol": APPLE}], **order),
         bar(APPLE, ten),
-        bar(APPLE, ten + HOUR, adjustment=Adjustment.SPLITS),
+        bar(APPLE, ten + HOUR, adjustment=Adjustment.ALL),
         bar(APPLE, ten + 2 * HOUR, prices="10 9 11 10"),
         bar(APPLE, at_clock(MONDAY, 16)),
         bar(APPLE, at_clock(MONDAY, 8), session=BarSession.EXTENDED),
@@ -288,6 +299,30 @@ def test_fills_that_need_not_be_inside_of_a_bar_are_not_compared(db: Database) -
     assert (findings(db, INSIDE, FIRST, LAST), compared(db, INSIDE, FIRST, LAST)) == ([], 0)
     write(db, fill("control", "99", ten))
     assert [one.subject for one in findings(db, INSIDE, FIRST, LAST)] == ["control"]
+
+
+def test_a_bar_that_is_adjusted_for_splits_is_as_traded_unless_a_split_came_after_the_fill(db: Database) -> None:
+    calendars(db)
+    ten = at_clock(MONDAY, 10)
+    write(db, bar(APPLE, ten, adjustment=Adjustment.SPLITS), bar(APPLE, ten + MINUTE, prices="20 21 19 20"))
+    write(db, fill("in", "10", ten), fill("out", "20", ten), fill("late", "20", ten + timedelta(seconds=59.5)))
+    assert [one.subject for one in findings(db, INSIDE, MONDAY)] == ["late", "out"], "the next minute is told otherwise"
+    assert compared(db, INSIDE, MONDAY) == 3
+    split = {"kind": Action.SPLIT, "symbol": APPLE, "source": "FLEX"}
+    write(db, made(CorporateAction, action_uid="before", business_date=MONDAY, **split))
+    write(db, made(CorporateAction, action_uid="merger", business_date=TUESDAY, **(split | {"kind": Action.MERGER})))
+    write(
+        db,
+        made(
+            CorporateAction,
+            action_uid="other",
+            business_date=TUESDAY,
+            **(split | {"symbol": TENCENT, "instrument_id": "7"}),
+        ),
+    )
+    assert compared(db, INSIDE, MONDAY) == 3
+    write(db, made(CorporateAction, action_uid="after", business_date=TUESDAY, **split))
+    assert (findings(db, INSIDE, MONDAY), compared(db, INSIDE, MONDAY)) == ([], 0)
 
 
 def test_without_bars_nothing_is_compared(db: Database) -> None:

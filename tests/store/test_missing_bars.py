@@ -10,6 +10,7 @@ from apex_pipeline.domain.checks import CheckName, Severity
 from apex_pipeline.domain.market import GapReason
 from apex_pipeline.domain.models import AssetClass
 from apex_pipeline.store.db import Database
+from apex_pipeline.store.repositories.bars import OHLCVRepository
 from tests.store.check_rows import compared, findings
 from tests.store.market_rows import (
     APPLE,
@@ -146,3 +147,29 @@ def test_nothing_is_expected_outside_of_a_series_or_where_silence_means_nothing(
     write(db, *(bar(APPLE, at_clock(MONDAY, 12) + n * MINUTE) for n in range(30)))
     write(db, bar(APPLE, at_clock(SATURDAY, 10)), bar(APPLE, at_clock(date(2026, 3, 1), 10)))
     assert findings(db, NOT_MISSING, FIRST, LAST) == []
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_check_and_the_library_miss_the_same_bars(db: Database, seed: int) -> None:
+    """One is SQL, the other Python: half days, holidays, pauses, hours by the opening, days, and around the clock."""
+    calendars(db)
+    rng, first, last = random.Random(seed), date(2025, 11, 24), date(2025, 12, 5)
+    series = [
+        *((symbol, session_bars(symbol, calendar, first, last, timeframe))
+          for symbol, calendar in ((APPLE, "XNYS"), (TENCENT, "XHKG")) for timeframe in ("1m", "30m", "1h")),
+        (APPLE, daily_bars(APPLE, "XNYS", first, last, NEW_YORK)),
+        (BITCOIN, [bar(BITCOIN, moment(first, 5) + n * HOUR, "1h") for n in range(150)]),
+    ]  # fmt: skip
+    steps = {"1m": MINUTE, "30m": 30 * MINUTE, "1h": HOUR}
+    for symbol, bars in series:
+        lost = set(rng.sample(bars[1:-1], max(len(bars) // 20, 1)))
+        write(db, *(one for one in bars if one not in lost))
+        timeframe = bars[0].timeframe
+        gaps = OHLCVRepository(db).get_gaps(symbol, timeframe)
+        told = [one.from_at + n * steps.get(timeframe, HOUR) for one in gaps for n in range(one.bars)]
+        found = [one for one in findings(db, NOT_MISSING, FIRST, LAST) if one.subject == f"{symbol} {timeframe}"]
+        assert sum((one.expected or 0) - (one.actual or 0) for one in found) == len(told) == len(lost)
+        by_check = {at for one in found for at in one.evidence["missing"]}
+        assert len(by_check) == sum(min(int((one.expected or 0) - (one.actual or 0)), 20) for one in found)
+        if timeframe != "1d":  # the check names a day by its hours
+            assert by_check <= set(opened(*told))

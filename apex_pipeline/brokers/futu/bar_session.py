@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from apex_pipeline.brokers.contract import Acquire
 from apex_pipeline.brokers.futu import bars
 from apex_pipeline.brokers.futu.client import Client
-from apex_pipeline.brokers.futu.failures import AnswerTimedOut, ConnectionLost, UnknownInterface
+from apex_pipeline.brokers.futu.failures import AnswerTimedOut, ConnectionLost, UnknownInterface, is_quota_reached
 from apex_pipeline.brokers.futu.patience import Patience
 from apex_pipeline.domain.market import BarAnswer, BarAsk, BarQuota
-from apex_pipeline.errors import BrokerRefused, BrokerUnavailable, UnknownPayload
+from apex_pipeline.errors import BrokerRefused, BrokerUnavailable, QuotaReached, UnknownPayload
 
 Told = TypeVar("Told")
 
@@ -53,6 +53,8 @@ class FutuBarSession:
         except UnknownInterface:
             raise
         except BrokerRefused as refused:
+            if is_quota_reached(refused):
+                raise QuotaReached(f"OpenD refused {ask}: {refused}") from refused
             return BarAnswer((), f"OpenD refused {ask}: {refused}")
         except UnknownPayload as error:
             return BarAnswer((), f"OpenD's answer to {ask} cannot be read: {error}")

@@ -20,19 +20,15 @@ from apex_pipeline.domain.models import AssetClass
 from apex_pipeline.errors import UnknownPayload
 
 ROWS_PER_PAGE = 1000
+REQUESTS_PER_WINDOW = 60
+"""How many histories may be asked for in Futu's window of 30 seconds; pages that follow a first one do not count."""
+
 SOURCE = "FUTU"
 
 _KL_TYPES = {
     Timeframe.MINUTE: 1, Timeframe.DAY: 2, Timeframe.FIVE_MINUTES: 6, Timeframe.QUARTER: 7, Timeframe.HALF_HOUR: 8,
     Timeframe.HOUR: 9,
 }  # fmt: skip
-_LENGTHS = {
-    Timeframe.MINUTE: timedelta(minutes=1),
-    Timeframe.FIVE_MINUTES: timedelta(minutes=5),
-    Timeframe.QUARTER: timedelta(minutes=15),
-    Timeframe.HALF_HOUR: timedelta(minutes=30),
-    Timeframe.HOUR: timedelta(hours=1),
-}
 _AS_TRADED = 0
 _MARKET_NUMBERS = {prefix: number for number, prefix in sorted(vocabulary.PREFIX_OF_QUOTE_MARKET.items(), reverse=True)}
 _TEXT_DECIDES = frozenset({"US", "HK", "SH", "SZ"})
@@ -153,7 +149,7 @@ def _stretch(row: Mapping[str, Any], ask: BarAsk) -> _Stretch:
         return _Stretch(day, midnight(day, prefix), BarSession.REGULAR)
     ended_at = _label(row, prefix)
     day = ended_at.astimezone(market_time.zone_of(prefix)).date()
-    length = _LENGTHS[ask.timeframe]
+    length = ask.timeframe.length
     begins = begins_at(ended_at, length, prefix)
     if begins is None:
         return _Stretch(day, ended_at - length, BarSession.EXTENDED)

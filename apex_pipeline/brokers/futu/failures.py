@@ -6,7 +6,7 @@ stays.
 
 import re
 
-from apex_pipeline.errors import BrokerRefused, BrokerUnavailable
+from apex_pipeline.errors import BrokerRefused, BrokerSilent, BrokerUnavailable
 
 _RATE_LIMIT = re.compile(r"频率太高|频率过高|frequen|too many requests", re.IGNORECASE)
 _SERVER_TIMEOUT = re.compile(r"NN_ProtoRet_TimeOut", re.IGNORECASE)
@@ -16,6 +16,7 @@ _LOGIN_LOST = re.compile(
     r"|login (?:has )?(?:lost|expired|failed)|log in (?:first|again)|kicked out",
     re.IGNORECASE,
 )
+_QUOTA = re.compile(r"额度|quota", re.IGNORECASE)
 _UNKNOWN_INTERFACE = re.compile(r"未知的协议|unknown protocol", re.IGNORECASE)
 _NOT_OFFERED = re.compile(
     r"模拟交易|模拟账户|simulated trade|paper trading|没有权限|无权限|权限不足|no permission|permission denied"
@@ -24,7 +25,7 @@ _NOT_OFFERED = re.compile(
 )
 
 
-class AnswerTimedOut(BrokerUnavailable):
+class AnswerTimedOut(BrokerSilent):
     """No answer in time: a smaller window may be answered."""
 
 
@@ -46,6 +47,11 @@ class UnknownInterface(BrokerRefused):
 
 class NotOffered(BrokerRefused):
     """OpenD does not offer this interface for this account, e.g. deals of a paper account."""
+
+
+def is_quota_reached(refused: BrokerRefused) -> bool:
+    """Whether a refusal of bars is not about the instrument but about how many there were."""
+    return _QUOTA.search(str(refused)) is not None
 
 
 def login_lost(text: str) -> LoginLost:

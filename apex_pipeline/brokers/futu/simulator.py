@@ -123,6 +123,11 @@ class OpenDSimulator:
         return self._plan.protocols
 
     @property
+    def lost_fills(self) -> set[int]:
+        """Deals (`fill_id` of the scenario) that are never told."""
+        return self._plan.lost_fills
+
+    @property
     def fault_hits(self) -> Counter[str]:
         """How often each fault struck."""
         return self._plan.hits

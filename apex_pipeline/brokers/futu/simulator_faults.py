@@ -77,6 +77,7 @@ class FaultPlan:
     `active`: names of the faults that are on. `times`: how often a fault still strikes before it switches
     itself off; without an entry for ever, the two `_once` faults once. `protocols`: the protocol ids that
     are hit. `hits`: how often each fault struck. `late_seconds`: how late a LATE_ANSWER is.
+    `lost_fills`: deals that no answer tells, whoever asks for them how often.
     """
 
     def __init__(self) -> None:
@@ -85,6 +86,7 @@ class FaultPlan:
         self.protocols: set[int] = set(DATA_PROTOCOLS)
         self.hits: Counter[str] = Counter()
         self.late_seconds = 13.0
+        self.lost_fills: set[int] = set()
 
     def strikes(self, fault: Fault, proto_id: int = INIT_CONNECT) -> bool:
         """Whether the fault strikes here and now; a strike is counted."""
@@ -98,6 +100,10 @@ class FaultPlan:
 
     def spoil(self, proto_id: int, rows: Any) -> None:
         """Apply the faults of lists to the rows of an answer."""
+        if self.lost_fills and proto_id in {FILLS, HISTORY_FILLS}:
+            kept = [row for row in rows if row.fillID not in self.lost_fills]
+            del rows[:]
+            rows.extend(kept)
         if rows and self.strikes(Fault.EMPTY_LIST_ONCE, proto_id):
             del rows[:]
         if rows and self.strikes(Fault.LOST_ROW, proto_id):

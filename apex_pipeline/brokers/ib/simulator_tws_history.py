@@ -46,10 +46,10 @@ class HistoryDesk:
     """Answers requests for contracts and bars.
 
     `refusals`: code and text with which a conid is refused. `faults` of the gateway: `no_contracts`, `no_bars` and
-    `no_oldest` (such requests are never answered), `drop_connection_at_bars`, `malformed_bars` (a field is missing),
-    `pacing_violation` (the next request for bars gets one), `paced` (IB's rules of pace hold), `days_are_sessions` (a
-    duration counts the days that have bars), `short_answers` (three sessions at most), `farm_lost` (162: the history
-    farm is away).
+    `no_oldest` (such requests are never answered), `empty_contracts` (they end without a row),
+    `drop_connection_at_bars`, `malformed_bars` (a field is missing), `pacing_violation` (the next request for bars gets
+    one), `paced` (IB's rules of pace hold), `days_are_sessions` (a duration counts the days that have bars),
+    `short_answers` (three sessions at most), `farm_lost` (162: the history farm is away).
     """
 
     def __init__(self, scenario: Scenario, faults: Callable[[], set[str]]) -> None:
@@ -62,6 +62,9 @@ class HistoryDesk:
         """Answer request 9."""
         found = self.path.contract(int(fields[3] or 0))
         if "no_contracts" in self._faults():
+            return
+        if "empty_contracts" in self._faults():
+            wire.send(messages.CONTRACTS_END, "1", fields[2])
             return
         if found is None:
             wire.error(fields[2], 200, "No security definition has been found for the request")
@@ -171,14 +174,15 @@ def _end_of(text: str, zone: ZoneInfo) -> datetime:
 
 
 def _row(bar: PathBar, told: Row, contract: Contract) -> Row:
-    local = bar.at.astimezone(ZONES[contract.market])
+    local, traded = bar.at.astimezone(ZONES[contract.market]), bar.trading
     instant = str(int(bar.at.timestamp()))
     if told["formatDate"] != "2":
         instant = f"{local:%Y%m%d %H:%M:%S} {_ZONE_IDS[contract.market]}"
     return {
         "date": f"{local:%Y%m%d}" if told["size"] == "1 day" else instant,
-        "open": number(bar.open), "high": number(bar.high), "low": number(bar.low), "close": number(bar.close),
-        "volume": number(bar.volume), "average": number((bar.high + bar.low) / 2), "barCount": str(bar.count),
+        "open": number(traded.open), "high": number(traded.high), "low": number(traded.low),
+        "close": number(traded.close), "volume": number(traded.volume),
+        "average": number((traded.high + traded.low) / 2), "barCount": str(traded.volume // contract.lot),
     }  # fmt: skip
 
 

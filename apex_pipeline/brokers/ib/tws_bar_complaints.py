@@ -17,8 +17,9 @@ UNKNOWN_CONTRACT = 200
 
 _HISTORY = 162
 _HISTORY_NOTICE = 165
-_PASSING = frozenset({100, 322, 366, 502, 503, 504, 1100, 1300})
-"""Too many messages, a duplicate or a lost request, no connection: not about the instrument."""
+_OTHER_SESSION = 10197
+_PASSING = frozenset({100, 322, 366, 502, 503, 504, 1100, 1300, _OTHER_SESSION})
+"""Too many messages, a duplicate or a lost request, no connection, a login elsewhere: not about the instrument."""
 
 _NO_DATA = "returned no data"
 _PACING = "pacing violation"
@@ -27,7 +28,6 @@ _PASSING_WORDS = (
     "timeout",
 )  # fmt: skip
 _PERMISSIONS = frozenset({354, 420, 10089, 10090, 10091, 10167, 10168, 10186})
-_OTHER_SESSION = 10197
 
 
 class Refused(Exception):
@@ -68,8 +68,13 @@ def refusal(ask: BarAsk, complaint: "Complaint") -> str:
     told = f"Interactive Brokers tells no bars of {ask.symbol} (conid {ask.code}; {said})"
     if complaint.code == UNKNOWN_CONTRACT:
         return f"{told}: the contract has expired or was never listed"
-    if complaint.code == _OTHER_SESSION:
-        return f"{told}: end the other session of this user that takes its market data"
     if complaint.code in _PERMISSIONS or "permission" in complaint.text.lower():
         return f"{told}: subscribe to the market data of its exchange in Client Portal"
     return told
+
+
+def remedy(complaint: "Complaint") -> str:
+    """What to do where the gateway cannot tell now."""
+    if complaint.code == _OTHER_SESSION:
+        return "end the other session of this user that takes its market data"
+    return "try again later"

@@ -34,10 +34,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """How the gateway answered: with messages, or with an error; with neither where it did not answer in time."""
+    """How the gateway answered: with messages to the end (`is_whole`), of which there may be none, or with an error.
+
+    With neither where it did not answer in time.
+    """
 
     replies: list[list[str]]
     complaint: "Complaint | None"
+    is_whole: bool
 
 
 @final
@@ -86,7 +90,7 @@ class TwsLine:
 
         await heard.until(is_over, time.monotonic() + question.seconds)
         is_told = question.is_told(gateway, number)
-        told = Told(heard.replies.get(number, []) if is_told else [], complaint())
+        told = Told(heard.replies.get(number, []) if is_told else [], complaint(), is_told)
         heard.forget(number)
         if not is_told and told.complaint is None:
             self._check(gateway)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable
 from typing import final
 
 BUDGET = "ib:bars"
-REQUESTS_PER_WINDOW, WINDOW_SECONDS = 60, 600
-"""What `acquire` must allow under BUDGET: at most so many requests for bars in so many seconds, of all programs."""
+REQUESTS_PER_WINDOW = 60
+"""What `acquire` may allow under BUDGET in `IB_TWS_WINDOW_SECONDS`, ten minutes at IB itself, of all programs."""
 
 SAME_REQUEST_SECONDS = 15
 SAME_CONTRACT_REQUESTS, SAME_CONTRACT_SECONDS = 5, 2
@@ -27,7 +27,7 @@ class Pace:
         )
 
     def wait(self, contract: Hashable, request: Hashable) -> None:
-        """Return when this request of a contract may be sent, and count it as sent."""
+        """Return when this request of a contract may be sent."""
         recent, now, whole = self._of_contract[contract], self._clock(), (contract, request)
         self._asked = {key: at for key, at in self._asked.items() if at > now - SAME_REQUEST_SECONDS - 1}
         free_at = [self._asked[whole] + SAME_REQUEST_SECONDS] if whole in self._asked else []
@@ -36,6 +36,9 @@ class Pace:
         pause = max(free_at) + _SLACK - now if free_at else 0
         if pause > 0:
             self._sleep(pause)
-        sent = self._clock()
-        self._asked[whole] = sent
-        recent.append(sent)
+
+    def sent(self, contract: Hashable, request: Hashable) -> None:
+        """Count a request as sent now; between its wait and this the caller may have waited for more."""
+        now = self._clock()
+        self._asked[contract, request] = now
+        self._of_contract[contract].append(now)

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal
 
 from apex_pipeline.brokers.ib.exchanges import calendar_of, zone_of
-from apex_pipeline.brokers.ib.tws_bar_windows import LENGTHS
 from apex_pipeline.brokers.ib.tws_contract import number
 from apex_pipeline.brokers.ib.tws_messages import Row, bars
 from apex_pipeline.brokers.ib.tws_time import instant_of_execution, zone_named
@@ -24,6 +23,9 @@ _QUOTED = frozenset({"CASH", "CMDTY", "CFD", "FXCFD"})
 _OF_THE_EXCHANGE = frozenset({"STK", "OPT", "WAR", "IOPT", "IND", "FUND"})
 """Kinds of contracts with the sessions of the calendar of their market, inside one day."""
 
+_NEVER_SPLIT = frozenset({"OPT", "FOP", "FUT", "CASH", "CRYPTO"})
+"""Kinds of contracts whose prices IB has nothing to adjust for: an option that a split changes is another contract."""
+
 _KIND_BY_EXCHANGE = {"FX": "CASH", "CRYPTO": "CRYPTO"}
 _SMART = "SMART"
 _DATE_DIGITS = len("20260310")
@@ -31,12 +33,14 @@ _DATE_DIGITS = len("20260310")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What bars are asked of: a contract in the API's words, which of its prices, its zone, how its sessions lie."""
+    """What bars are asked of: a contract in the API's words, which of its prices, its zone, how its sessions lie, and
+    what IB adjusts its prices for."""
 
     contract: Row
     what: str
     zone: tzinfo
     overnight: bool
+    adjustment: Adjustment
 
 
 def subject_of(ask: BarAsk, told: Row | None) -> Subject:
@@ -47,7 +51,8 @@ def subject_of(ask: BarAsk, told: Row | None) -> Subject:
     what = MIDPOINT if kind in _QUOTED else CRYPTO_TRADES if kind == "CRYPTO" else TRADES
     zone = zone_of(ask.exchange) or zone_named(contract.get("timeZoneId")) or UTC
     routed = {**contract, "exchange": _SMART if smart else contract["exchange"]}
-    return Subject(routed, what, zone, overnight=kind not in _OF_THE_EXCHANGE)
+    adjustment = Adjustment.NONE if kind in _NEVER_SPLIT else Adjustment.SPLITS
+    return Subject(routed, what, zone, kind not in _OF_THE_EXCHANGE, adjustment)
 
 
 def bars_of(fields: Sequence[str], ask: BarAsk, subject: Subject) -> list[Bar]:
@@ -68,7 +73,7 @@ def closed_days(ask: BarAsk, subject: Subject) -> frozenset[date]:
 def is_complete(bar: Bar, ask: BarAsk, zone: tzinfo, now: datetime) -> bool:
     """Whether a bar has ended; one that still runs would be kept with prices that it does not stay with."""
     if ask.timeframe is not Timeframe.DAY:
-        return bar.opened_at + LENGTHS[ask.timeframe] <= now
+        return bar.opened_at + ask.timeframe.length <= now
     day, today = bar.opened_at.astimezone(zone).date(), now.astimezone(zone).date()
     return day < today or (day == today and _has_closed(ask.exchange, day, now))
 
@@ -91,7 +96,7 @@ def _bar(row: Row, ask: BarAsk, subject: Subject) -> Bar:
         close=_price(row["close"]),
         volume=None if subject.what == MIDPOINT else _volume(row["volume"]),
         session=BarSession.REGULAR,
-        adjustment=Adjustment.SPLITS,
+        adjustment=subject.adjustment,
         source=SOURCE,
     )
 

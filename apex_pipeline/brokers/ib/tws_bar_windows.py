@@ -10,14 +10,6 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from apex_pipeline.domain.market import BarAsk, Timeframe
 
-LENGTHS = {
-    Timeframe.MINUTE: timedelta(minutes=1),
-    Timeframe.FIVE_MINUTES: timedelta(minutes=5),
-    Timeframe.QUARTER: timedelta(minutes=15),
-    Timeframe.HALF_HOUR: timedelta(minutes=30),
-    Timeframe.HOUR: timedelta(hours=1),
-    Timeframe.DAY: timedelta(days=1),
-}
 MOST_DAYS = {
     Timeframe.MINUTE: 1,
     Timeframe.FIVE_MINUTES: 7,

@@ -4,6 +4,7 @@ An error is never taken for an empty answer, and a part never for the whole.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Hashable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, final
 
 from apex_pipeline.brokers.contract import Acquire, BarSession
 from apex_pipeline.brokers.ib import tws_messages as messages
-from apex_pipeline.brokers.ib.tws_bar_complaints import UNKNOWN_CONTRACT, Meaning, Refused, meaning_of, refusal
+from apex_pipeline.brokers.ib.tws_bar_complaints import UNKNOWN_CONTRACT, Meaning, Refused, meaning_of, refusal, remedy
 from apex_pipeline.brokers.ib.tws_bar_line import Question, Told, TwsLine
 from apex_pipeline.brokers.ib.tws_bar_pace import BUDGET, Pace
 from apex_pipeline.brokers.ib.tws_bar_rows import Subject, bars_of, closed_days, is_complete, subject_of
@@ -21,7 +22,7 @@ from apex_pipeline.brokers.ib.tws_client import TwsEndpoint
 from apex_pipeline.brokers.ib.tws_messages import Row
 from apex_pipeline.brokers.ib.tws_time import instant_of_execution
 from apex_pipeline.domain.market import Bar, BarAnswer, BarAsk, BarQuota
-from apex_pipeline.errors import BrokerUnavailable, UnknownPayload
+from apex_pipeline.errors import BrokerSilent, BrokerUnavailable, UnknownPayload
 
 if TYPE_CHECKING:
     from apex_pipeline.brokers.ib.tws_gateway import Complaint, Gateway
@@ -74,6 +75,8 @@ class TwsBarSession:
         self._line, self._acquire, self._pace = line, acquire, pace
         self._patience, self._now = patience, now
         self._subjects: dict[tuple[str, str], Subject] = {}
+        self._empty: Counter[str] = Counter()
+        self._oldest: dict[str, datetime] = {}
 
     def quota(self) -> BarQuota | None:
         """None: IB counts requests, not instruments."""
@@ -91,15 +94,15 @@ class TwsBarSession:
     def _walked(self, ask: BarAsk, subject: Subject) -> list[Bar]:
         walk = Walk(ask, subject.zone, subject.overnight, self._now(), closed_days(ask, subject))
         found: dict[datetime, Bar] = {}
-        end, empty = walk.end, 0
-        while end > walk.begin:
+        end = walk.end
+        while end > max(walk.begin, self._oldest.get(ask.code, walk.begin)):
             window = walk.window(end)
             told = [bar for bar in self._window(ask, subject, window) if bar.opened_at < end]
             end = walk.before(window, min((bar.opened_at for bar in told), default=None))
             found |= {bar.opened_at: bar for bar in told if bar.opened_at >= max(end, walk.begin)}
-            empty = 0 if told else empty + 1
-            if empty == _EMPTY_IN_A_ROW and self._begins_after(end, ask, subject):
-                break
+            self._empty[ask.code] = 0 if told else self._empty[ask.code] + 1
+            if self._empty[ask.code] == _EMPTY_IN_A_ROW:
+                self._learn_oldest(ask, subject)
         ordered = [found[at] for at in sorted(found)]
         return [bar for bar in ordered if is_complete(bar, ask, subject.zone, walk.now)]
 
@@ -111,10 +114,7 @@ class TwsBarSession:
         if told.replies:
             return bars_of(told.replies[0], ask, subject)
         if told.complaint is None:
-            raise BrokerUnavailable(
-                f"the gateway at {self._line.endpoint} did not tell {ask} within {self._patience.bars:g} s: "
-                "try again later"
-            )
+            raise self._silent(str(ask), self._patience.bars)
         if meaning_of(told.complaint) is not Meaning.EMPTY:
             self._fail(ask, told.complaint)
         return []
@@ -124,7 +124,12 @@ class TwsBarSession:
             raise Refused(refusal(ask, complaint))
         said = f"{complaint.code}: {complaint.text[:200].rstrip('. ')}"
         raise BrokerUnavailable(
-            f"the gateway at {self._line.endpoint} could not tell {ask} now ({said}): try again later"
+            f"the gateway at {self._line.endpoint} could not tell {ask} now ({said}): {remedy(complaint)}"
+        )
+
+    def _silent(self, what: str, seconds: float) -> BrokerSilent:
+        return BrokerSilent(
+            f"the gateway at {self._line.endpoint} did not tell {what} within {seconds:g} s: try again later"
         )
 
     def _history(self, ask: BarAsk, subject: Subject, window: Window) -> Told:
@@ -135,8 +140,8 @@ class TwsBarSession:
         question = Question(send, _is_replied, self._patience.bars, lambda line, it: line.cancelHistoricalData(it))
         return self._line.ask(question)
 
-    def _begins_after(self, end: datetime, ask: BarAsk, subject: Subject) -> bool:
-        """Whether the oldest bar that IB has is not before `end`; False where IB does not say."""
+    def _learn_oldest(self, ask: BarAsk, subject: Subject) -> None:
+        """Note when the oldest bar that IB has of a contract begins, where it says so: none is asked for before."""
 
         def send(gateway: "Gateway") -> int:
             return gateway.ask_head(subject.contract, subject.what)
@@ -145,11 +150,14 @@ class TwsBarSession:
         question = Question(send, _is_replied, self._patience.contract, lambda line, it: line.cancelHeadTimeStamp(it))
         told = self._line.ask(question)
         oldest = instant_of_execution(told.replies[0][-1], None) if told.replies else None
-        return oldest is not None and oldest >= end
+        if oldest is not None:
+            self._oldest[ask.code] = oldest
 
     def _take_turn(self, ask: BarAsk, subject: Subject, request: Hashable) -> None:
-        _ = self._acquire(BUDGET)
-        self._pace.wait((ask.code, subject.what), request)
+        contract = ask.code, subject.what
+        self._pace.wait(contract, request)
+        _ = self._acquire(BUDGET)  # last of all: a grant counts from when it is taken, not from when its request leaves
+        self._pace.sent(contract, request)
 
     def _subject(self, ask: BarAsk) -> Subject:
         key = ask.code, ask.exchange
@@ -158,13 +166,15 @@ class TwsBarSession:
         return self._subjects[key]
 
     def _details(self, ask: BarAsk) -> Row | None:
-        """What IB knows under a conid; None where it tells nothing, as of a bond. Refused where nobody knows it."""
+        """What IB knows under a conid; None where its answer is empty, as of a bond. Refused where nobody knows it."""
         told = self._contract(ask, expired=False)
         expired = told.complaint is not None and told.complaint.code == UNKNOWN_CONTRACT
         if expired:
             told = self._contract(ask, expired=True)
         if told.complaint is not None:
             self._fail(ask, told.complaint)
+        if not told.is_whole:
+            raise self._silent(f"what {ask.symbol} is", self._patience.contract)
         rows = (messages.details(fields, self._line.server_version) for fields in told.replies)
         return next(({**row, "includeExpired": expired} for row in rows if row is not None), None)
 

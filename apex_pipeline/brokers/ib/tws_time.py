@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apex_pipeline.brokers.ib.attributes import Attributes
-from apex_pipeline.brokers.ib.exchanges import market_of
+from apex_pipeline.brokers.ib.exchanges import market_of, zone_of
 from apex_pipeline.brokers.ib.times import NEW_YORK
 from apex_pipeline.domain.records import Record
 
@@ -35,10 +35,7 @@ _NAMES = {
 """What Java writes for a zone. Standard names are used in summer too, so they name the place and not the offset;
 names that mean several places (CST, IST, BST) are left out."""
 
-_ASIAN_MARKETS = {
-    "HK": "Asia/Hong_Kong", "JP": "Asia/Tokyo", "AU": "Australia/Sydney", "SG": "Asia/Singapore", "KR": "Asia/Seoul",
-    "TW": "Asia/Taipei", "IN": "Asia/Kolkata",
-}  # fmt: skip
+_ASIAN_MARKETS = frozenset({"HK", "JP", "AU", "SG", "KR", "TW", "IN"})
 """Markets whose session is another calendar day in New York."""
 
 _LOGIN_PLACES = (
@@ -126,7 +123,8 @@ def trading_day(at: datetime, record: Record) -> date:
     market = market_of(row, by_venue=category in _FUTURES)
     if category == "CASH" or (category in _FUTURES and market == "US"):
         return _business_day(local.date() + timedelta(days=1) if local.time() >= _DAY_ENDS else local.date())
-    return at.astimezone(ZoneInfo(_ASIAN_MARKETS[market])).date() if market in _ASIAN_MARKETS else local.date()
+    own = zone_of(market) if market in _ASIAN_MARKETS else None
+    return local.date() if own is None else at.astimezone(own).date()
 
 
 def _business_day(day: date) -> date:

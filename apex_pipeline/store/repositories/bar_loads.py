@@ -1,19 +1,27 @@
 """What is known of bars before a broker is asked, and its answer: bars, and why others are not there."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from apex_pipeline.domain.bar_gaps import Series
-from apex_pipeline.domain.bar_hours import SeriesHours, Session, sessions, tick, whole_day
-from apex_pipeline.domain.bar_known import Known, explained, not_worse, open_days, unasked
+from apex_pipeline.domain.bar_hours import SeriesHours, Session, Tick, instant, sessions, tick, whole_day
+from apex_pipeline.domain.bar_known import (
+    Known,
+    explained,
+    is_asked_by_session,
+    not_twice,
+    not_worse,
+    open_days,
+    unasked,
+)
 from apex_pipeline.domain.bar_plan import ASKED_AGAIN_AFTER, TRADED_DAYS, BarWish, Listed, Wanted, wanted_days
 from apex_pipeline.domain.calendars import CALENDARS
 from apex_pipeline.domain.ledger import MarketDay
 from apex_pipeline.domain.market import AROUND_THE_CLOCK, Adjustment, BarAnswer, BarAsk, BarGap
-from apex_pipeline.domain.models import AssetClass, Broker
+from apex_pipeline.domain.models import Broker
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.market_hours import days_between, series_hours
 from apex_pipeline.store.tables import BAR_GAPS, BARS, as_row, row_as
@@ -53,35 +61,38 @@ class BarLoadRepository:
         return sorted({day.on_date for day in days if day.is_session})
 
     def store(self, broker: Broker, ask: BarAsk, answer: BarAnswer, fills: Collection[date]) -> Merged:
-        """Keep an answer: its bars, and the reasons of those that it lacks; all or nothing.
+        """Keep an answer: its bars, and the reasons of those that it lacks, or that nobody asked for; all or nothing.
 
         `fills`: the days on which we traded it ourselves.
         """
+        series, days = (ask.symbol, ask.timeframe), _between(ask.from_date, ask.to_date)
         with self._db.transaction() as tx:
-            hours = series_hours(tx, ask.symbol, ask.timeframe, ask.exchange)
-            merged = tx.merge(BARS, map(as_row, not_worse(answer.bars, _as_traded(tx, ask, answer))))
-            days = _between(ask.from_date, ask.to_date)
-            known = self._known(tx, (ask.symbol, ask.timeframe), hours, days)
+            hours = series_hours(tx, *series, ask.exchange)
+            before = Series(_opened(tx, series, days) if hours.is_daily else (), hours)
+            told = not_worse(not_twice(answer.bars, before), _as_traded(tx, ask, answer))
+            merged = tx.merge(BARS, map(as_row, told))
+            known = self._known(tx, series, hours, days)
             _replace(tx, known, explained(known, answer, broker, fills, self._now))
+            if is_asked_by_session(hours):
+                self._excuse_unasked(tx, series, hours)
         return merged
 
-    def finish(self, told: Iterable[tuple[str, str]]) -> None:
-        """Say what nobody asked for of these series, and have the planner know how many bars there are now."""
-        for symbol, timeframe in told:
-            self.excuse_unasked(symbol, timeframe)
+    def finish(self) -> None:
+        """Have the planner know how many bars there are now."""
         with self._db.transaction() as tx:
             tx.analyze_changed([BARS.name, BAR_GAPS.name])
 
-    def excuse_unasked(self, symbol: str, timeframe: str) -> None:
-        """Say of whole sessions between the bars of a series that nobody asked for them."""
-        with self._db.transaction() as tx:
-            bounds = tx.fetchrow("bars_bounds", symbol=symbol, timeframe=timeframe)
-            if bounds is None or bounds["first_at"] is None:
-                return
-            hours = series_hours(tx, symbol, timeframe)
-            days = _between(bounds["first_at"].date() - _DAY, bounds["last_at"].date() + _DAY)
-            known = self._known(tx, (symbol, timeframe), hours, days)
-            tx.merge(BAR_GAPS, map(as_row, unasked(known, self._now)))
+    def _excuse_unasked(self, tx: Transaction, series: tuple[str, str], hours: SeriesHours) -> None:
+        """Say of whole sessions between the bars of a series that nobody asked for them.
+
+        With each answer: a load that is killed leaves no session that looks lost and is not wanted.
+        """
+        firsts: Sequence[Tick] = tx.fetchval(
+            "bars_first_of_days", symbol=series[0], timeframe=series[1], zone=hours.zone.key
+        )
+        if firsts:
+            days = _between(instant(firsts[0]).date() - _DAY, instant(firsts[-1]).date() + _DAY)
+            tx.merge(BAR_GAPS, map(as_row, unasked(self._known(tx, series, hours, days, firsts), self._now)))
 
     def _open(self, tx: Transaction, wanted: Wanted) -> Iterator[Wanted]:
         symbol, timeframe = wanted.listed.symbol, wanted.timeframe
@@ -94,15 +105,20 @@ class BarLoadRepository:
             told_by = _teller(tx, symbol, timeframe)
             yield replace(wanted, days=tuple(sorted(some)), told_by=told_by, refused_by=brokers)
 
-    def _known(self, tx: Transaction, series: tuple[str, str], hours: SeriesHours, days: Sequence[date]) -> Known:
-        """What is stored of these days, as far as they are over."""
-        symbol, timeframe = series
+    def _known(
+        self,
+        tx: Transaction,
+        series: tuple[str, str],
+        hours: SeriesHours,
+        days: Sequence[date],
+        opened: Sequence[Tick] | None = None,
+    ) -> Known:
+        """What is stored of these days, as far as they are over; `opened`: when bars begin, where that is known."""
         over, wanted = tick(self._now - SETTLED_AFTER), set(days)
         due = [one for one in self._due(tx, hours, days) if one.on_date in wanted and one.parts[-1][1] <= over]
-        names = {"symbol": symbol, "timeframe": timeframe}
-        reach: dict[str, Any] = {"from_at": _midnight(min(days) - _DAY), "to_at": _midnight(max(days) + 2 * _DAY)}
-        told = [row_as(BarGap, row) for row in tx.fetch("bars_told_gaps", **names, **reach)]
-        return Known(symbol, timeframe, Series(tx.fetchval("bars_opened", **names, **reach), hours), due, told)
+        told = [row_as(BarGap, row) for row in tx.fetch("bars_told_gaps", **_reach(series, days))]
+        bars = Series(_opened(tx, series, days) if opened is None else opened, hours)
+        return Known(*series, bars, due, told)
 
     def _due(self, tx: Transaction, hours: SeriesHours, days: Sequence[date]) -> list[Session]:
         """The sessions around some days; all days around the clock, and every weekday where nobody knows the hours."""
@@ -139,7 +155,6 @@ def _instrument(row: Row) -> Listed:
     return Listed(
         symbol=row["symbol"],
         exchange=row["exchange"],
-        asset_class=AssetClass(row["asset_class"]),
         codes={broker: code for broker, code in codes.items() if code},
         expiry=row["expiry"],
         fills=tuple(row["fills"]),
@@ -161,6 +176,16 @@ def _as_traded(tx: Transaction, ask: BarAsk, answer: BarAnswer) -> set[datetime]
     reach = {"from_at": answer.bars[0].opened_at, "to_at": answer.bars[-1].opened_at}
     rows = tx.fetch("bars_as_traded", symbol=ask.symbol, timeframe=ask.timeframe, **reach)
     return {row["opened_at"] for row in rows}
+
+
+def _opened(tx: Transaction, series: tuple[str, str], days: Sequence[date]) -> Sequence[Tick]:
+    """When the bars around these days begin."""
+    return tx.fetchval("bars_opened", **_reach(series, days))
+
+
+def _reach(series: tuple[str, str], days: Sequence[date]) -> dict[str, Any]:
+    begin, end = _midnight(min(days) - _DAY), _midnight(max(days) + 2 * _DAY)
+    return {"symbol": series[0], "timeframe": series[1], "from_at": begin, "to_at": end}
 
 
 def _replace(tx: Transaction, known: Known, gaps: Sequence[BarGap]) -> None:

@@ -44,14 +44,17 @@ class OHLCVRepository(Repository[Bar]):
         super().__init__(db, BARS, Bar)
 
     def insert_many(self, bars: Iterable[Bar | Mapping[str, Any]]) -> int:
-        """Add bars that are not there yet, all or none; those that are stay. Returns how many were new."""
+        """Add bars that are not there yet, all or none; those that are stay, and of one bar the first does.
+
+        Returns how many were new.
+        """
         with self._refusals_told(), self._db.transaction() as tx:
-            return sum(tx.add(BARS, map(as_row, some)) for some in _parts(bars))
+            return sum(tx.add(BARS, map(as_row, some)) for some in _parts(bars, keep_first=True))
 
     def upsert_many(self, rows: Iterable[Bar | Mapping[str, Any]]) -> Merged:
         """Add bars or make the stored ones equal, all or none; equal ones are not written, of one bar the last is."""
         with self._refusals_told(), self._db.transaction() as tx:
-            return sum((tx.merge(BARS, map(as_row, some)) for some in _parts(rows)), Merged(0, 0))
+            return sum((tx.merge(BARS, map(as_row, some)) for some in _parts(rows, keep_first=False)), Merged(0, 0))
 
     def get_range(
         self,
@@ -140,11 +143,12 @@ def _days(tx: Transaction, hours: SeriesHours, first: Tick, last: Tick) -> list[
     return days_between(tx, str(hours.calendar), (instant(first) - _AROUND).date(), (instant(last) + _AROUND).date())
 
 
-def _parts(rows: Iterable[Bar | Mapping[str, Any]]) -> Iterator[list[Bar]]:
-    """Bars in parts to be written at once, each bar once in a part."""
+def _parts(rows: Iterable[Bar | Mapping[str, Any]], *, keep_first: bool) -> Iterator[list[Bar]]:
+    """Bars in parts to be written at once, each bar once in a part: as it was told first, or last."""
     told = iter(bars_of(rows))
     while some := list(islice(told, ROWS_AT_ONCE)):
-        yield list({(bar.symbol, bar.timeframe, bar.opened_at): bar for bar in some}.values())
+        ordered = reversed(some) if keep_first else some
+        yield list({(bar.symbol, bar.timeframe, bar.opened_at): bar for bar in ordered}.values())
 
 
 def _moment(at: Moment) -> datetime | None:

@@ -20,7 +20,7 @@ _DAY = timedelta(days=1)
 
 def series_hours(tx: Transaction, symbol: str, timeframe: str, exchange: str | None = None) -> SeriesHours:
     """Where and when bars of this symbol and length are due."""
-    row = tx.fetchrow("bars_hours", symbol=symbol, timeframe=timeframe, exchange=exchange) or {}
+    (row,) = tx.fetch("bars_hours", symbol=symbol, timeframe=timeframe, exchange=exchange)
     pause = (row["break_begins"], row["break_ends"]) if row["break_begins"] else None
     return SeriesHours(row["calendar"], ZoneInfo(row["timezone"]), row["is_daily"], _step(row), row["is_sparse"], pause)
 
