@@ -122,6 +122,18 @@ def migrate(
 
 
 @app.command()
+def move(
+    url: Annotated[str, typer.Argument(metavar="URL", help="Such as postgresql://user@host:5432/apex.")],
+    debug: Debug = False,
+) -> None:
+    """Copy all data to another PostgreSQL server, whole or not at all, prove it equal and say what to set."""
+    from apex_pipeline.cli.move import move as move_data
+
+    with errors_in_one_line(debug=debug):
+        move_data(settings.load(), url)
+
+
+@app.command()
 def backfill(
     broker: Annotated[BrokerChoice | None, typer.Option(help="Default: the configured brokers.")] = None,
     account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
