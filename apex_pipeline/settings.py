@@ -148,7 +148,8 @@ class DisplaySettings:
 class Settings:
     """Everything a run needs to know. `database_url` None means the embedded PostgreSQL.
 
-    `batch_size` is how many records of a broker are written at once.
+    `batch_size` is how many records of a broker are written at once. `schedules`: whether Dagster's schedules and
+    sensors run without anybody having started them.
     """
 
     home: Path
@@ -162,6 +163,7 @@ class Settings:
     pool: PoolSettings = PoolSettings()
     timescale: TimescaleSettings = TimescaleSettings()
     batch_size: int = 2000
+    schedules: bool = True
     snapshots: SnapshotSettings = SnapshotSettings()
     risk_limits: tuple[RiskLimit, ...] = ()
     display: DisplaySettings = DisplaySettings()
@@ -221,6 +223,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "APEX_TIMESCALE_CHUNK_INTERVAL": settings.timescale.chunk_interval,
         "APEX_TIMESCALE_COMPRESSION_AFTER": settings.timescale.compression_after,
         "APEX_BATCH_SIZE": str(settings.batch_size),
+        "APEX_SCHEDULES_ENABLED": str(settings.schedules).lower(),
         RISK_LIMITS: limits_text(settings.risk_limits),
         **_variables("APEX_SNAPSHOTS_", settings.snapshots),
         **_variables("APEX_DISPLAY_", settings.display),
@@ -322,6 +325,7 @@ def _parsed(values: Mapping[str, str]) -> Settings:
             interval(values, "APEX_TIMESCALE_COMPRESSION_AFTER"),
         ),
         batch_size=whole(values, "APEX_BATCH_SIZE", most=100_000),
+        schedules=boolean(values, "APEX_SCHEDULES_ENABLED"),
         snapshots=_snapshots(values),
         risk_limits=risk_limits(values.get(RISK_LIMITS, "")),
         display=DisplaySettings(

@@ -101,6 +101,7 @@ def simulated(scenario: Scenario, configured: Settings, wish: DemoWish) -> Gener
         yield replace(
             configured,
             brokers=BROKERS,
+            schedules=False,  # the simulators tell of nothing after the demo began; a person may start them
             futu=FutuSettings("127.0.0.1", futu.port, None, (), (), 10, 30 / SPEED, 400),
             ib=IbSettings(
                 flex.url,

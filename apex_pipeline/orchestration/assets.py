@@ -17,7 +17,7 @@ from apex_pipeline.orchestration.metadata import (
     describe_load,
     report_rows,
 )
-from apex_pipeline.orchestration.partitions import daily, single_run, span
+from apex_pipeline.orchestration.partitions import FRESHNESS, daily, single_run, span
 from apex_pipeline.orchestration.resources import Futu, IbFlex, Market, Progress, Storage, Watch
 from apex_pipeline.orchestration.steps import RAW_TABLES, STEPS
 from apex_pipeline.pipeline import (
@@ -184,6 +184,7 @@ def _spec(table: str, group: str, deps: Sequence[str] = (), kinds: Sequence[str]
         kinds=set(kinds),
         owners=["team:apex"],
         metadata=column_schema(table),
+        freshness_policy=FRESHNESS.get(group),
     )
 
 

@@ -36,16 +36,17 @@ def sign_of_life(db: Database) -> Generator[dict[str, str]]:
         yield {LOCK_TAG: name}
 
 
-def end_dead_runs(opened: dg.DagsterInstance, db: Database) -> None:
-    """Fail the runs whose process is gone, and give back the pools that finished runs still hold."""
-    for run in opened.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)):
-        if _is_dead(run, db):
-            opened.report_run_failed(run, LAST_WORDS)
+def end_dead_runs(opened: dg.DagsterInstance, db: Database) -> list[str]:
+    """Fail the runs whose process is gone, and give back the pools that finished runs still hold; returns their ids."""
+    dead = [run for run in opened.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)) if _is_dead(run, db)]
+    for run in dead:
+        opened.report_run_failed(run, LAST_WORDS)
     storage = opened.event_log_storage
     for run_id in storage.get_concurrency_run_ids():
         holder = opened.get_run_by_id(run_id)
         if holder is None or holder.is_finished:
             storage.free_concurrency_slots_for_run(run_id)
+    return [run.run_id for run in dead]
 
 
 def _is_dead(run: dg.DagsterRun, db: Database) -> bool:

@@ -5,8 +5,10 @@ import dagster as dg
 from apex_pipeline.orchestration.alerting import alerts
 from apex_pipeline.orchestration.assets import ASSETS
 from apex_pipeline.orchestration.checks import checks
-from apex_pipeline.orchestration.jobs import JOBS, SCHEDULES
+from apex_pipeline.orchestration.jobs import JOBS
 from apex_pipeline.orchestration.resources import Progress, resources
+from apex_pipeline.orchestration.schedules import SCHEDULES
+from apex_pipeline.orchestration.sensors import SENSORS
 
 
 def definitions(progress: Progress | None = None) -> dg.Definitions:
@@ -16,7 +18,7 @@ def definitions(progress: Progress | None = None) -> dg.Definitions:
         asset_checks=[checks],
         jobs=JOBS,
         schedules=SCHEDULES,
-        sensors=[alerts],
+        sensors=[alerts, *SENSORS],
         resources=resources(progress),
         executor=dg.in_process_executor,
     )

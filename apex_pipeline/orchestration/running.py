@@ -16,6 +16,7 @@ from apex_pipeline.orchestration.home import instance
 from apex_pipeline.orchestration.location import definitions
 from apex_pipeline.orchestration.resources import Progress
 from apex_pipeline.orchestration.steps import BARS_STEP, CASH_STEP, STEPS, main_step
+from apex_pipeline.orchestration.tags import NEVER_RETRIED, RANGE_END, RANGE_START
 from apex_pipeline.store.db import Database
 
 
@@ -65,9 +66,10 @@ def _database() -> Database:
 
 def _range_tags(first: date, last: date) -> dict[str, str]:
     return {
-        "dagster/asset_partition_range_start": first.isoformat(),
-        "dagster/asset_partition_range_end": last.isoformat(),
+        RANGE_START: first.isoformat(),
+        RANGE_END: last.isoformat(),
         INTERACTIVE_TAG: "true",
+        **NEVER_RETRIED,
     }
 
 

@@ -11,12 +11,11 @@ from typing import Any
 
 import dagster as dg
 
-from apex_pipeline import settings
 from apex_pipeline.errors import ApexError
 from apex_pipeline.live.broker_snapshots import capture_broker, capture_ledger, tells_of_today, value_portfolios
 from apex_pipeline.live.history import HistoryLoaderService
-from apex_pipeline.live.snapshot_plan import plan_of
 from apex_pipeline.orchestration.resources import Futu, IbFlex, Storage
+from apex_pipeline.orchestration.tags import NEVER_RETRIED
 
 MINUTES = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
 """Steps that divide an hour: others would not be regular."""
@@ -55,23 +54,13 @@ def value_accounts_hourly(context: dg.OpExecutionContext, storage: Storage) -> N
 @dg.job(
     description="What is held and worth now, from the brokers directly; loads and materializes no history.",
     executor_def=dg.in_process_executor,
+    tags=NEVER_RETRIED,
 )
 def snapshot_job() -> None:
     """All three, none waiting for another."""
     capture_futu()
     capture_ib()
     value_accounts_hourly()
-
-
-@dg.schedule(
-    cron_schedule=cron_of(plan_of(settings.load()).pipeline),
-    job=snapshot_job,
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-)
-def snapshots_every_few_minutes() -> dg.RunRequest:
-    """As often as `snapshots.interval_seconds` says: every five minutes."""
-    return dg.RunRequest()
 
 
 def _captured(context: dg.OpExecutionContext, loader: HistoryLoaderService, broker: str) -> Iterator[Any]:

@@ -4,7 +4,7 @@ It is imported when first asked, because it brings pandas with it. What it canno
 mistakes) is said by overrides; see `domain.calendars`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -21,6 +21,15 @@ def market_days(calendar: str, first: date, last: date, overrides: Iterable[Cale
     told = _days(calendar, first, last)
     said = {override.on_date: override for override in overrides if override.calendar == calendar}
     return [overridden(day, said[day.on_date]) if day.on_date in said else day for day in told]
+
+
+@cache
+def holiday_names(calendar: str, first: date, last: date) -> Mapping[date, str]:
+    """The names of holidays between two dates, where the library has one."""
+    book = _book(calendar, first, last)
+    rules = book.regular_holidays
+    told = rules.holidays(first.isoformat(), last.isoformat(), return_name=True) if rules is not None else None
+    return {} if told is None else {day.date(): str(name) for day, name in told.items()}
 
 
 @cache

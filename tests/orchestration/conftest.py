@@ -104,11 +104,11 @@ def made_place(
 ) -> Generator[Place]:
     """Make the databases, the home and the simulators; `change` sees the settings before they are in force."""
     with ExitStack() as stack:
-        url, dagster_url = stack.enter_context(_databases(server_url))
+        url, dagster_url = stack.enter_context(databases(server_url))
         futu = stack.enter_context(OpenDSimulator(scenario, time_scale=SPEED))
         flex = stack.enter_context(FlexSimulator(scenario, TOKEN, QUERY, time_scale=SPEED))
         configured = change(_settings(home, url, futu, flex))
-        stack.enter_context(_environment_restored())
+        stack.enter_context(environment_restored())
         settings.export(configured)
         folder = prepare(home, dagster_url)
         db = stack.enter_context(Database(url))
@@ -120,13 +120,14 @@ def _settings(home: Path, url: str, futu: OpenDSimulator, flex: FlexSimulator) -
         settings.load(environ={}, config_file=home / "no.yaml"),
         home=home,
         database_url=url,
+        schedules=False,
         futu=FutuSettings("127.0.0.1", futu.port, None, (), (), 10, 30 / SPEED, 400),
         ib=IbSettings(flex.url, TOKEN, QUERY, 10 * SPEED, 10 / SPEED),
     )
 
 
 @contextmanager
-def _databases(server_url: str) -> Generator[tuple[str, str]]:
+def databases(server_url: str) -> Generator[tuple[str, str]]:
     """A migrated business database and Dagster's beside it, without runs; dropped afterwards."""
     cloned = contextmanager(clone)
     with cloned(server_url, migrated_template(server_url)) as url:
@@ -137,14 +138,14 @@ def _databases(server_url: str) -> Generator[tuple[str, str]]:
 
 def _make_storage(url: str) -> None:
     """Have Dagster make its tables, which takes it seconds."""
-    with _environment_restored(), TemporaryDirectory() as home:
+    with environment_restored(), TemporaryDirectory() as home:
         prepare(Path(home), url)
         with instance():
             pass
 
 
 @contextmanager
-def _environment_restored() -> Generator[None]:
+def environment_restored() -> Generator[None]:
     before: Mapping[str, str] = dict(os.environ)
     try:
         yield

@@ -13,6 +13,7 @@ import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 
 from apex_pipeline.definitions import defs
+from apex_pipeline.domain.calendars import CALENDARS
 from apex_pipeline.orchestration.assets import ASSETS
 from apex_pipeline.orchestration.checks import checks
 from apex_pipeline.orchestration.partitions import daily
@@ -200,13 +201,21 @@ CHECKS = {
     },
 }
 WHOLE_JOBS = {"backfill_job", "daily_job"}
-JOBS = {*WHOLE_JOBS, "intraday_job", "bars_job", "derive_job", "snapshot_job"}
+JOBS = {*WHOLE_JOBS, "intraday_job", "bars_job", "derive_job", "snapshot_job", "maintenance_job"}
 TODAY_LEAVES_OUT = {"ohlcv", "cash_raw_futu"}
 SCHEDULES = {
-    "futu_daily": ("30 6 * * *", "Asia/Hong_Kong", "daily_job"),
+    "after_close_us": (["30 13 * * *", "30 16 * * *"], "America/New_York", "daily_job"),
+    "after_close_hk": (["30 12 * * *", "30 16 * * *"], "Asia/Hong_Kong", "daily_job"),
+    "after_close_jp": (["0 16 * * *"], "Asia/Tokyo", "daily_job"),
     "ib_daily": ("30 6 * * *", "America/New_York", "daily_job"),
+    "during_sessions_every_quarter": ("*/15 * * * *", "UTC", "intraday_job"),
     "snapshots_every_few_minutes": ("*/5 * * * *", "UTC", "snapshot_job"),
+    "catch_up": ("45 */2 * * *", "UTC", "daily_job"),
+    "weekly_reread": ("0 11 * * 0", "Asia/Hong_Kong", "daily_job"),
+    "monthly_reconciliation": ("0 15 2 * *", "Asia/Hong_Kong", "derive_job"),
+    "maintenance_daily": ("20 6 * * *", "Asia/Hong_Kong", "maintenance_job"),
 }
+"""Of the schedules after the close of a market, three; the others are alike."""
 SDKS = ("futu", "ib_async", "ibapi", "ibflex")
 IMPORT_SECONDS = 6
 """CPU seconds to import the definitions, Dagster included; about 2 on a quiet machine."""
@@ -214,6 +223,7 @@ IMPORT_SECONDS = 6
 PROBE = """
 import json, sys, time
 from apex_pipeline.definitions import defs
+from apex_pipeline.domain.calendars import CALENDARS
 from apex_pipeline.orchestration.partitions import daily
 print(json.dumps({"modules": sorted(sys.modules), "first": daily.get_first_partition_key(),
                   "cpu": time.process_time(), "checks": len(defs.resolve_asset_graph().asset_check_keys)}))
@@ -270,7 +280,12 @@ def test_jobs_and_schedules_are_the_known_ones() -> None:
         for schedule in graph.schedule_defs
     }
     assert {name for name in graph.job_names if not name.startswith("__")} == JOBS
-    assert schedules == SCHEDULES
+    assert {name: about for name, about in schedules.items() if name in SCHEDULES} == SCHEDULES
+    assert (
+        schedules.keys() - SCHEDULES.keys()
+        == {f"after_close_{market.lower()}" for market in CALENDARS} - SCHEDULES.keys()
+    )
+    assert [sensor.name for sensor in graph.sensor_defs] == ["dead_runs"]
 
 
 def test_both_jobs_hold_every_asset_and_every_check() -> None:

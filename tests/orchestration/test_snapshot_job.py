@@ -1,14 +1,12 @@
 """The snapshot job captures what the brokers hold now, each by itself, and touches nothing of history."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from apex_pipeline.brokers.scenario import Scenario
-from apex_pipeline.orchestration.jobs import SCHEDULES
 from apex_pipeline.orchestration.location import definitions
 from apex_pipeline.orchestration.snapshots import cron_of
 from apex_pipeline.settings import Settings
@@ -78,14 +76,6 @@ def test_a_broker_that_is_left_out_needs_no_settings(server_url: str, scenario: 
         result = run(place)
         assert result.success, failures(result)
         assert query(place.db.url, "SELECT DISTINCT broker FROM position_snapshots") == [("FUTU",)]
-
-
-def test_the_schedule_asks_for_one_run_of_the_job_and_is_stopped_until_somebody_starts_it() -> None:
-    (schedule,) = [one for one in SCHEDULES if one.job_name == JOB]
-    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
-    context = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 3, 9, 12, tzinfo=UTC))
-    (request,) = schedule.evaluate_tick(context).run_requests or []
-    assert request.partition_key is None
 
 
 @pytest.mark.parametrize(

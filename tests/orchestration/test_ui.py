@@ -20,6 +20,7 @@ from apex_pipeline.brokers.scenario import Scenario
 from apex_pipeline.domain.checks import CHECKS as CATALOGUE
 from apex_pipeline.domain.checks import CheckName
 from apex_pipeline.orchestration.assets import ASSETS, RAW_TABLES
+from apex_pipeline.orchestration.schedules import SCHEDULES
 from apex_pipeline.store.tables import ROW_CLASSES
 from tests.orchestration import graphql
 from tests.orchestration.conftest import FIRST, Place, keys
@@ -36,8 +37,8 @@ CHECKED = (date(2025, 6, 18), date(2025, 6, 20))
 ONE_DAY = date(2025, 6, 23)
 JOB_DAY = date(2025, 6, 24)
 TABLE_DAY = date(2025, 6, 25)
-TICK = datetime(2025, 6, 26, 22, 30, tzinfo=UTC)
-"""Half past six on the 27th in Hong Kong."""
+TICK = datetime(2025, 6, 26, 20, 30, tzinfo=UTC)
+"""Half an hour after the close of New York, where it is the 26th; in Hong Kong it is the 27th."""
 TICK_DAYS = ["2025-06-26", "2025-06-27"]
 BACKFILL_SECONDS = 150
 
@@ -203,22 +204,20 @@ def test_one_table_alone_is_materialized_from_its_own_page(served: Served) -> No
     assert checked == {check for check, asset in CHECKS.items() if asset == "orders_norm"}
 
 
-def test_the_schedules_are_listed_with_their_hours_and_stopped_until_a_person_starts_them(served: Served) -> None:
-    assert {
-        name: (schedule["cronSchedule"], schedule["executionTimezone"], schedule["pipelineName"])
-        for name, schedule in served.ui.schedules().items()
-    } == {
-        "futu_daily": ("30 6 * * *", "Asia/Hong_Kong", "daily_job"),
-        "ib_daily": ("30 6 * * *", "America/New_York", "daily_job"),
-        "snapshots_every_few_minutes": ("*/5 * * * *", "UTC", "snapshot_job"),
-    }
-    assert {schedule["scheduleState"]["status"] for schedule in served.ui.schedules().values()} == {"STOPPED"}
+def test_the_schedules_are_listed_with_their_hours_and_stopped_where_the_settings_say_so(served: Served) -> None:
+    listed = served.ui.schedules()
+    assert listed.keys() == {schedule.name for schedule in SCHEDULES}
+    about = {name: (each["executionTimezone"], each["pipelineName"]) for name, each in listed.items()}
+    assert about["after_close_us"] == ("America/New_York", "daily_job")
+    assert about["ib_daily"] == ("America/New_York", "daily_job")
+    assert about["snapshots_every_few_minutes"] == ("UTC", "snapshot_job")
+    assert {each["scheduleState"]["status"] for each in listed.values()} == {"STOPPED"}
 
 
 @pytest.mark.parametrize(
     ("schedule", "broker", "before", "days"),
     [
-        ("futu_daily", "futu", datetime(2025, 6, 26, 22, tzinfo=UTC), ("2025-06-26", "2025-06-27")),
+        ("after_close_us", "futu", datetime(2025, 6, 26, 20, tzinfo=UTC), ("2025-06-26", "2025-06-27")),
         ("ib_daily", "ib", datetime(2025, 6, 27, 10, tzinfo=UTC), ("2025-06-26", "2025-06-27")),
     ],
 )
@@ -234,9 +233,9 @@ def test_a_tested_schedule_asks_for_its_brokers_newest_days(
 
 def test_a_started_schedule_launches_a_run_that_loads_its_days(served: Served) -> None:
     ui, place = served.ui, served.place
-    started = ui.ask(graphql.START_SCHEDULE, selector={**WORKSPACE, "scheduleName": "futu_daily"})
+    started = ui.ask(graphql.START_SCHEDULE, selector={**WORKSPACE, "scheduleName": "after_close_us"})
     assert started["scheduleState"]["status"] == "RUNNING"
-    tick_as_the_daemon_does(place, "futu_daily", TICK)
+    tick_as_the_daemon_does(place, "after_close_us", TICK)
     stopped = ui.ask(graphql.STOP_SCHEDULE, id=started["scheduleState"]["id"])
     assert stopped["scheduleState"]["status"] == "STOPPED"
     (launched,) = ui.ask(graphql.RUNS, filter={"tags": [{"key": "apex/broker", "value": "futu"}]})["results"]
