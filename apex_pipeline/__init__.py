@@ -12,4 +12,5 @@ diagnosis              which breaks follow from which, proven in rehearsals
 pipeline           the story: ingest, normalize, classify, reconcile, report
 live               what an engine or a script imports
 orchestration | serving   the only room that knows Dagster | what is known last, over HTTP
+worker             what a worker of Celery starts
 """

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
@@ -134,6 +135,31 @@ class AlertSettings:
         return f"AlertSettings(webhook_url={webhook}, mail_server={self.mail_server}, mail_to={len(self.mail_to)})"
 
 
+class Executor(StrEnum):
+    """Where the steps of a run are worked off: in its own process, by workers of Celery, or in jobs of Kubernetes."""
+
+    IN_PROCESS = "in_process"
+    CELERY = "celery"
+    CELERY_K8S = "celery_k8s"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionSettings:
+    """Where steps are worked off, and how the workers of Celery are reached.
+
+    The URLs may hold a password and never show in a repr. `celery_lease_seconds`: after how long without a sign of life
+    of its worker a step is given to another one.
+    """
+
+    executor: Executor = Executor.IN_PROCESS
+    celery_broker_url: str | None = None
+    celery_result_url: str | None = None
+    celery_lease_seconds: float = 60.0
+
+    def __repr__(self) -> str:
+        return f"ExecutionSettings(executor={self.executor.value!r}, celery_lease_seconds={self.celery_lease_seconds})"
+
+
 @dataclass(frozen=True, slots=True)
 class DisplaySettings:
     """How people read dates, times and instants: on the clock of `timezone`, in forms of `strftime`."""
@@ -168,6 +194,7 @@ class Settings:
     risk_limits: tuple[RiskLimit, ...] = ()
     display: DisplaySettings = DisplaySettings()
     alerts: AlertSettings = AlertSettings()
+    execution: ExecutionSettings = ExecutionSettings()
 
     @property
     def display_timezone(self) -> ZoneInfo:
@@ -192,7 +219,7 @@ def load(environ: Mapping[str, str] | None = None, config_file: Path | None = No
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """The variables that make another process see these settings, as long as no file tells it more."""
-    futu, ib = settings.futu, settings.ib
+    futu, ib, execution = settings.futu, settings.ib, settings.execution
     values = {
         "APEX_HOME": str(settings.home),
         "APEX_DATABASE_URL": settings.database_url,
@@ -225,6 +252,10 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "APEX_BATCH_SIZE": str(settings.batch_size),
         "APEX_SCHEDULES_ENABLED": str(settings.schedules).lower(),
         RISK_LIMITS: limits_text(settings.risk_limits),
+        "APEX_EXECUTOR": execution.executor.value,
+        "APEX_CELERY_BROKER_URL": execution.celery_broker_url,
+        "APEX_CELERY_RESULT_URL": execution.celery_result_url,
+        "APEX_CELERY_LEASE_SECONDS": str(execution.celery_lease_seconds),
         **_variables("APEX_SNAPSHOTS_", settings.snapshots),
         **_variables("APEX_DISPLAY_", settings.display),
         **_alert_variables(settings.alerts),
@@ -335,6 +366,7 @@ def _parsed(values: Mapping[str, str]) -> Settings:
             form(values, "APEX_DISPLAY_DATETIME_FORMAT", dates=True, times=True),
         ),
         alerts=_alerts(values),
+        execution=_execution(values),
     )
 
 
@@ -392,4 +424,17 @@ def _snapshots(values: Mapping[str, str]) -> SnapshotSettings:
         capture_on_shutdown=boolean(values, "APEX_SNAPSHOTS_CAPTURE_ON_SHUTDOWN"),
         retention_days=whole(values, "APEX_SNAPSHOTS_RETENTION_DAYS", most=36_500),
         compression_after_days=whole(values, COMPRESSION, most=36_500) if values.get(COMPRESSION) else None,
+    )
+
+
+def _execution(values: Mapping[str, str]) -> ExecutionSettings:
+    executor = Executor(one_of(values, "APEX_EXECUTOR", tuple(Executor)))
+    broker = values.get("APEX_CELERY_BROKER_URL")
+    if executor is Executor.CELERY and not broker:
+        raise ConfigError("APEX_EXECUTOR=celery needs APEX_CELERY_BROKER_URL, such as redis://127.0.0.1:6379/0")
+    return ExecutionSettings(
+        executor=executor,
+        celery_broker_url=broker,
+        celery_result_url=values.get("APEX_CELERY_RESULT_URL") or broker,
+        celery_lease_seconds=seconds(values, "APEX_CELERY_LEASE_SECONDS"),
     )

@@ -16,6 +16,8 @@ from apex_pipeline.errors import ConfigError
 from apex_pipeline.settings import (
     AlertSettings,
     DisplaySettings,
+    ExecutionSettings,
+    Executor,
     PoolSettings,
     SnapshotSettings,
     TimescaleSettings,
@@ -43,6 +45,8 @@ risk:
 alerts: {webhook_url: "https://hooks.example.com/services/T/B/hush", smtp_password: hu/sh, minutes_between: 5,
          smtp_url: "smtps://me%40x:other@mail.example.com", mail_from: apex@example.com, deadline_hours: 30,
          mail_to: [me@example.com, you@example.com]}
+execution: {executor: celery, celery_broker_url: "redis://:p@h/0", celery_result_url: "redis://:p@h/1",
+            celery_lease_seconds: 30}
 display: {timezone: America/New_York, date_format: "%d.%m.%Y", time_format: "%H:%M", datetime_format: "%d.%m.%y %H:%M"}
 """
 
@@ -106,6 +110,7 @@ def test_everything_a_file_tells_is_read_by_its_text(full: Path) -> None:
         RiskLimit(RiskMetric.CASH_SHARE, Decimal("0.1"), Decimal(0)),
         RiskLimit(RiskMetric.DRAWDOWN, Decimal("0.10000000000000000001"), Decimal("0.2")),
     )
+    assert told.execution == ExecutionSettings(Executor.CELERY, "redis://:p@h/0", "redis://:p@h/1", 30)
     assert told.display == DisplaySettings(ZoneInfo("America/New_York"), "%d.%m.%Y", "%H:%M", "%d.%m.%y %H:%M")
 
 
@@ -282,3 +287,14 @@ def test_the_databases_of_dagster_and_business_are_siblings() -> None:
     url = "postgresql://u@/apex?host=%2Ftmp%2Fs"
     assert sibling_database(url) == "postgresql://u@/apex_dagster?host=%2Ftmp%2Fs"
     assert sqlalchemy_url(url) == "postgresql+psycopg2://u@/apex?host=%2Ftmp%2Fs"
+
+
+def test_celery_needs_a_broker_and_keeps_its_results_there_unless_told_otherwise(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="APEX_CELERY_BROKER_URL"):
+        load({"APEX_EXECUTOR": "celery"}, tmp_path / "none.yaml")
+    told = load({"APEX_EXECUTOR": "Celery", "APEX_CELERY_BROKER_URL": "redis://:hush@h/0"}, tmp_path / "none.yaml")
+    assert told.execution.celery_result_url == "redis://:hush@h/0"
+    assert "hush" not in repr(told.execution)
+    assert load({}, tmp_path / "none.yaml").execution.executor is Executor.IN_PROCESS
+    with pytest.raises(ConfigError, match="in_process, celery, celery_k8s"):
+        load({"APEX_EXECUTOR": "threads"}, tmp_path / "none.yaml")

@@ -9,6 +9,7 @@ import dagster as dg
 from apex_pipeline.domain.records import ALL_MARKETS, Ask, LoadScope
 from apex_pipeline.live.history import HistoryLoaderService, normalize_all, today
 from apex_pipeline.orchestration.bars import BarsConfig
+from apex_pipeline.orchestration.executors import queued
 from apex_pipeline.orchestration.failures import as_dagster_failure, is_interactive
 from apex_pipeline.orchestration.metadata import (
     column_schema,
@@ -203,6 +204,7 @@ def _extract(
     partitions_def=daily,
     backfill_policy=single_run,
     pool="futu",
+    op_tags=queued("futu"),
     can_subset=True,
 )
 def futu_history(
@@ -223,6 +225,7 @@ def futu_history(
     partitions_def=daily,
     backfill_policy=single_run,
     pool="futu",
+    op_tags=queued("futu"),
 )
 def futu_cash_flow(
     context: dg.AssetExecutionContext,
@@ -243,6 +246,7 @@ def futu_cash_flow(
     partitions_def=daily,
     backfill_policy=single_run,
     pool="ib",
+    op_tags=queued("ib"),
     can_subset=True,
 )
 def ib_history(
@@ -387,6 +391,7 @@ def reconciliation(
     specs=[_spec("ohlcv", "market", ["trades_norm", "instruments", "positions_daily"])],
     partitions_def=daily,
     backfill_policy=single_run,
+    op_tags=queued("futu", "ib"),
 )
 def bars(
     context: dg.AssetExecutionContext,

@@ -2,9 +2,11 @@
 
 import dagster as dg
 
+from apex_pipeline import settings
 from apex_pipeline.orchestration.alerting import alerts
 from apex_pipeline.orchestration.assets import ASSETS
 from apex_pipeline.orchestration.checks import checks
+from apex_pipeline.orchestration.executors import executor
 from apex_pipeline.orchestration.jobs import JOBS
 from apex_pipeline.orchestration.resources import Progress, resources
 from apex_pipeline.orchestration.schedules import SCHEDULES
@@ -20,5 +22,5 @@ def definitions(progress: Progress | None = None) -> dg.Definitions:
         schedules=SCHEDULES,
         sensors=[alerts, *SENSORS],
         resources=resources(progress),
-        executor=dg.in_process_executor,
+        executor=executor(settings.load().execution.executor),
     )

@@ -1,6 +1,6 @@
 """Starts the whole product as a person meets it: databases, simulators, Dagster's programs and its page."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ import httpx
 from apex_pipeline.brokers.scenario import Scenario
 from apex_pipeline.orchestration.processes import HOST, free_port, serving
 from apex_pipeline.orchestration.ui_token import address_of
+from apex_pipeline.settings import Settings
 from tests.orchestration.conftest import Place, made_place
 from tests.orchestration.graphql import Ui
 
@@ -26,10 +27,16 @@ class Served:
 
 
 @contextmanager
-def served_place(server_url: str, scenario: Scenario, home: Path) -> Generator[Served]:
-    """Start everything on free ports and stop it afterwards."""
+def served_place(
+    server_url: str, scenario: Scenario, home: Path, change: Callable[[Settings], Settings] = lambda told: told
+) -> Generator[Served]:
+    """Start everything on free ports and stop it afterwards; `change` sees the settings before they are in force."""
     port = free_port()
-    with made_place(server_url, scenario, home) as place, serving(place.folder, port), entered(place, port) as client:
+    with (
+        made_place(server_url, scenario, home, change) as place,
+        serving(place.folder, port),
+        entered(place, port) as client,
+    ):
         yield Served(place, Ui(client), port)
 
 

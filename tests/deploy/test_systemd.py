@@ -1,0 +1,103 @@
+"""The units of one host are accepted by systemd, start what is there, and may touch little."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from apex_pipeline.configuration.names import FILE_KEYS
+from apex_pipeline.settings import PROJECT_DIR
+
+UNITS = PROJECT_DIR / "deploy" / "systemd"
+SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
+INSTALLED = "/opt/apex/.venv/bin"
+MOST_EXPOSED = 1.5
+"""How exposed systemd may find a unit, from 0 (to nothing) to 10."""
+OF_DAGSTER = {"DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE", "DAGSTER_DISABLE_TELEMETRY"}
+OF_HOME = {"APEX_DAGSTER_SQLALCHEMY_URL", "APEX_CODE_SERVER_PORT"}
+
+
+@pytest.fixture(scope="module")
+def systemd_analyze() -> str:
+    """Debian's program, which needs no systemd running."""
+    found = shutil.which("systemd-analyze")
+    if found is None:
+        pytest.skip("systemd-analyze is missing: apt-get install systemd")
+    return found
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Path:
+    """The units with the programs of this checkout instead of those of /opt/apex, and instances of templates."""
+    here = str(Path(sys.executable).parent)
+    for path in UNITS.iterdir():
+        name = path.name.replace("@.", "@futu.")
+        (tmp_path / name).write_text(path.read_text().replace(INSTALLED, here))
+    return tmp_path
+
+
+def verified(program: str, units: Path, name: str) -> str:
+    """What systemd has against a unit; nothing is nothing."""
+    ended = subprocess.run(
+        [program, "verify", "--man=no", "--recursive-errors=no", str(units / name)],
+        env={"SYSTEMD_UNIT_PATH": f"{units}:", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    own = [line for line in ended.stderr.splitlines() if "apex" in line]
+    return "\n".join(own) or ("" if ended.returncode == 0 else ended.stderr)
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "apex.target"])
+def test_systemd_has_nothing_against_a_unit(systemd_analyze: str, units: Path, name: str) -> None:
+    assert verified(systemd_analyze, units, name.replace("@.", "@futu.")) == ""
+
+
+def test_systemd_would_notice_a_misspelt_line_and_a_program_that_is_not_there(
+    systemd_analyze: str, units: Path
+) -> None:
+    """The control of the test above."""
+    unit = units / "apex-daemon.service"
+    good = unit.read_text()
+    unit.write_text(good.replace("ProtectHome=yes", "ProtectHomes=yes"))
+    assert "ProtectHomes" in verified(systemd_analyze, units, unit.name)
+    unit.write_text(good.replace("dagster-daemon run", "dagster-demon run"))
+    assert "dagster-demon" in verified(systemd_analyze, units, unit.name)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_unit_is_exposed_to_little(systemd_analyze: str, units: Path, name: str) -> None:
+    unit = units / name.replace("@.", "@futu.")
+    ended = subprocess.run(
+        [systemd_analyze, "security", "--offline=true", "--no-pager", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", ended.stdout)
+    assert found, ended.stderr
+    assert float(found.group(1)) <= MOST_EXPOSED
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_unit_runs_as_nobody_in_particular_and_holds_no_secret(name: str) -> None:
+    text = (UNITS / name).read_text()
+    assert "User=apex" in text
+    assert "Environment=" not in text, "settings are in a file that others cannot read"
+
+
+def test_every_setting_of_the_example_is_one_that_is_read() -> None:
+    lines = (UNITS / "apex.env.example").read_text().splitlines()
+    told = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
+    assert told - OF_DAGSTER - OF_HOME <= set(FILE_KEYS.values())
+    read = (PROJECT_DIR / "dagster.yaml").read_text() + (PROJECT_DIR / "workspace.yaml").read_text()
+    assert set(re.findall(r"env: (\w+)", read)) <= told
+
+
+def test_the_worker_of_the_unit_is_the_one_that_the_tests_run() -> None:
+    text = (UNITS / "apex-worker@.service").read_text()
+    assert "-A apex_pipeline.worker worker -Q %i" in text
