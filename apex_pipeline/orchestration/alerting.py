@@ -14,6 +14,7 @@ from apex_pipeline.domain.alerts import FailedRun
 from apex_pipeline.notify.channels import channels_of
 from apex_pipeline.notify.outbox import tick
 from apex_pipeline.orchestration.resources import Storage
+from apex_pipeline.orchestration.tags import RANGE_END, RANGE_START
 
 SECONDS_BETWEEN = 60
 LATELY = timedelta(days=3)
@@ -23,7 +24,6 @@ RETRY_DUE = timedelta(minutes=30)
 """A run that was to be tried again and was not by then has failed for good."""
 
 MOST_RUNS = 500
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PARTITION, FIRST_RUN, RETRIED_BY = "dagster/partition", "dagster/root_run_id", "dagster/auto_retry_run_id"
 
 

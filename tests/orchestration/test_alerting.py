@@ -13,6 +13,7 @@ from apex_pipeline.brokers.scenario import Scenario
 from apex_pipeline.orchestration.alerting import LATELY, MOST_RUNS, alerts, failed_runs
 from apex_pipeline.orchestration.location import definitions
 from apex_pipeline.orchestration.resources import Storage
+from apex_pipeline.orchestration.tags import NEVER_RETRIED
 from apex_pipeline.settings import AlertSettings, Settings
 from tests.notify.servers import Answer, Hook, hooked
 from tests.orchestration.conftest import Place, made_place
@@ -48,8 +49,9 @@ def ticked(place: Place) -> str:
 
 
 def failing(place: Place, tags: dict[str, str] | None = None) -> dg.DagsterRun:
-    """A run that ended badly."""
-    run = place.instance.create_run_for_job(definitions().resolve_job_def("derive_job"), tags=tags)
+    """A run that ended badly, and is not started again unless its tags say so."""
+    told = dict(NEVER_RETRIED) if tags is None else tags
+    run = place.instance.create_run_for_job(definitions().resolve_job_def("derive_job"), tags=told)
     place.instance.report_run_failed(run, "the process died")
     return run
 

@@ -285,7 +285,7 @@ def test_jobs_and_schedules_are_the_known_ones() -> None:
         schedules.keys() - SCHEDULES.keys()
         == {f"after_close_{market.lower()}" for market in CALENDARS} - SCHEDULES.keys()
     )
-    assert [sensor.name for sensor in graph.sensor_defs] == ["dead_runs"]
+    assert sorted(sensor.name for sensor in graph.sensor_defs) == ["alerts", "dead_runs"]
 
 
 def test_both_jobs_hold_every_asset_and_every_check() -> None:
