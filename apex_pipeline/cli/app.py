@@ -16,6 +16,7 @@ import typer
 
 from apex_pipeline import settings
 from apex_pipeline.cli.console import DONE, errors_in_one_line, line, out, say
+from apex_pipeline.cli.examples import with_examples
 from apex_pipeline.cli.simulate import Service
 from apex_pipeline.cli.simulate import simulate as run_simulator
 from apex_pipeline.cli.strategy_verbs import strategies
@@ -450,6 +451,9 @@ def _in_one_line(kind: type[BaseException], error: BaseException, trace: Traceba
         return
     words = str(error).strip().splitlines()
     say(f"apex: unexpected {kind.__name__}{f': {words[0]}' if words else ''}; run it again with --debug and report it")
+
+
+with_examples(app)
 
 
 def main(arguments: list[str] | None = None) -> Any:
