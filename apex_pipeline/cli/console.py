@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from apex_pipeline.pipeline import Observe
     from apex_pipeline.reports.tables import ReportTable
 
-PLAIN_WIDTH = 240
+PLAIN_WIDTH = 1000
 """Columns for output that no terminal limits: a table in a file or a pipe is not folded."""
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
@@ -26,6 +26,9 @@ err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() el
 DONE, UNFINISHED, USAGE = 0, 1, 2
 SECONDS_BETWEEN_PLAIN_LINES = 2.0
 ROWS_SHOWN = 20
+LEAST_TEXT = 16
+"""Columns that a text of a table may be folded to; narrower ones are not readable."""
+BETWEEN_COLUMNS = 4
 
 
 @contextmanager
@@ -78,14 +81,45 @@ def line(text: str) -> None:
 
 
 def show(table: "ReportTable", most: int = ROWS_SHOWN) -> None:
-    """Print a table, cut to `most` rows with a line that says so."""
+    """Print a table, cut to `most` rows with a line that says so; value by value where a grid has no room."""
     out.print(f"\n{table.title}", style="bold", markup=False)
     if not table.rows:
         line(f"  {table.note}")
         return
-    out.print(_grid(table, table.rows[:most]))
+    rows = table.rows[:most]
+    if _fits(table, rows, out.width):
+        out.print(_grid(table, rows))
+    else:
+        _tell_each(table, rows)
     if len(table.rows) > most:
         line(f"  … and {len(table.rows) - most} more")
+
+
+def _fits(table: "ReportTable", rows: Sequence[Mapping[str, Any]], width: int) -> bool:
+    """Whether a grid of these rows has room for every identity, date and number in one piece."""
+    cells = list(zip(table.columns, *(table.cells(row) for row in rows), strict=True))
+    natural = [max(map(len, column)) for column in cells]
+    least = [
+        size if _is_whole(name, rows) else min(size, LEAST_TEXT)
+        for name, size in zip(table.columns, natural, strict=True)
+    ]
+    return sum(least) + BETWEEN_COLUMNS * len(least) <= width
+
+
+def _is_whole(column: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a column is never folded: what is copied from it, or read as one number, would be lost."""
+    return column.endswith(("_uid", "_id", "follows")) or all(not isinstance(row[column], str) for row in rows)
+
+
+def _tell_each(table: "ReportTable", rows: Sequence[Mapping[str, Any]]) -> None:
+    """One line for each value that there is, and a line between rows."""
+    width = max(map(len, table.columns))
+    for place, row in enumerate(rows):
+        if place:
+            line("")
+        for column, text in zip(table.columns, table.cells(row), strict=True):
+            if text:
+                line(f"  {column.replace('_', ' '):<{width}}  {text}")
 
 
 def _grid(table: "ReportTable", rows: Sequence[Mapping[str, Any]]) -> "Table":
@@ -94,7 +128,9 @@ def _grid(table: "ReportTable", rows: Sequence[Mapping[str, Any]]) -> "Table":
     grid = Table(box=None, padding=(0, 2), show_edge=False)
     for column in table.columns:
         numeric = all(not isinstance(row[column], str) for row in rows)
-        grid.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+        side = "right" if numeric else "left"
+        name = column.replace("_", " ")
+        grid.add_column(name, justify=side, overflow="fold", no_wrap=_is_whole(column, rows))
     for row in rows:
         grid.add_row(*table.cells(row))
     return grid

@@ -205,7 +205,7 @@ def _tell_broker(broker: str, result: LoadResult, *, quiet: bool) -> None:
     if not quiet:
         line(f"{broker}: " + ", ".join(f"{result.counts[name]} {name.replace('_', ' ')}" for name in COUNTS[:-1]))
     if days := result.counts["uncovered_days"]:
-        say(f"apex: {days} asked days of {broker} are not covered; `apex status` shows the gaps")
+        say(f"apex: {days} asked days of {broker} are not covered: `apex status` and `apex breaks` show which")
     if rows := result.counts["quarantined"]:
         say(f"apex: {rows} records of {broker} are in quarantine; `apex report` shows why")
 

@@ -8,6 +8,7 @@ from typing import Any
 from apex_pipeline.cli.console import DONE, UNFINISHED, line, progress, show
 from apex_pipeline.cli.opening import Opened
 from apex_pipeline.domain.checks import CHECKS, CheckName, Severity
+from apex_pipeline.domain.next_steps import meaning, next_step
 from apex_pipeline.domain.reconciliation import SET_RIGHT, Break, BreakState, accept, changes, explain
 from apex_pipeline.errors import ConfigError
 from apex_pipeline.live.history import today
@@ -84,9 +85,12 @@ def tell_break(found: Opened, uid: str) -> None:
     line(f"  expected {row.expected}, actual {row.actual}, difference {row.delta} {row.currency or ''}".rstrip())
     for name in ("cause", "rule", "note", "owner", "accepted_until", "explained_amount", "delta_base", "closed_by"):
         if getattr(row, name) is not None:
-            line(f"  {name.replace('_', ' ')}: {getattr(row, name)}")
+            line(f"  {name.replace('_', ' ')}: {getattr(row, name)}{meaning(row) if name == 'cause' else ''}")
     for cause in BreakRepository(found.db).named(list(row.follows)):
         line(f"  follows from {cause.break_uid}: {cause.check_name.replace('_', ' ')}, {cause.subject}")
+    unread = found.db.fetch("quarantine_of_day", broker=row.broker, account_id=row.account_id, on=row.business_date)
+    for record in unread:
+        line(f"  in quarantine: {row.broker} {record['kind']} {record['broker_key']}: {record['reason']}")
     for name, value in row.evidence.items():
         if name not in ("rows", SET_RIGHT):
             line(f"  {name}: {value if isinstance(value, str) else to_json(value)}")
@@ -98,6 +102,7 @@ def tell_break(found: Opened, uid: str) -> None:
         line(f"  {step['changed_at']:%Y-%m-%d %H:%M}Z {change}")
     for name in row.evidence.get("rows", ()):
         line(f"  apex why {name}")
+    line(f"  next: {next_step(row, unread=bool(unread))}")
 
 
 def accept_break(found: Opened, uid: str, reason: str, until: date | None, by: str | None) -> None:

@@ -6,10 +6,13 @@ from typing import Any
 from apex_pipeline.cli.console import line
 from apex_pipeline.cli.opening import Opened
 from apex_pipeline.errors import ConfigError
+from apex_pipeline.store.copy_text import to_json
 from apex_pipeline.store.repositories.lineage import LineageRepository, Origin
 
 _TOLD_ABOVE = frozenset({"account_id", "broker", "content", "payload", "excerpt", "evidence", "alternatives"})
 _INDENT = "    "
+LONGEST = 300
+"""Characters of one value in the text for people."""
 
 
 def why(found: Opened, name: str) -> list[Origin]:
@@ -49,9 +52,10 @@ def _lines(origin: Origin, depth: int) -> Iterator[str]:
     indent = _INDENT * depth
     yield f"{indent}{origin.table}  {origin.key}"
     yield f"{indent}  {_values(origin.row)}"
-    for name in ("payload", "excerpt"):
-        if name in origin.row:
-            yield f"{indent}  {name}: {origin.row[name]}"
+    if "payload" in origin.row:
+        yield f"{indent}  payload: {_readable(to_json(origin.row['payload']))}"
+    if "excerpt" in origin.row:
+        yield f"{indent}  excerpt: {_readable(str(origin.row['excerpt']))}"
     for each in origin.made_of:
         yield from _lines(each, depth + 1)
     if origin.more:
@@ -60,4 +64,15 @@ def _lines(origin: Origin, depth: int) -> Iterator[str]:
 
 def _values(row: Mapping[str, Any]) -> str:
     told = {name: value for name, value in row.items() if value is not None and name not in _TOLD_ABOVE}
-    return "  ".join(f"{name}={value}" for name, value in told.items())
+    return "  ".join(f"{name}={_value(value)}" for name, value in told.items())
+
+
+def _value(value: Any) -> str:
+    """A value in one line; what is long, such as a request for many orders, is cut (`--json` has it whole)."""
+    text = _readable(to_json(value) if isinstance(value, (dict, list)) else str(value))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _readable(text: str) -> str:
+    """Bytes that were received may be anything: what a terminal would obey instead of show becomes a dot."""
+    return "".join(character if character.isprintable() else "·" for character in text)
