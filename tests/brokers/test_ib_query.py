@@ -79,5 +79,5 @@ def test_the_query_is_written_down_for_people() -> None:
 
 
 def test_the_documentation_shows_the_query_that_is_checked() -> None:
-    page = (PROJECT_DIR / "docs" / "brokers" / "ib.md").read_text("utf-8")
+    page = (PROJECT_DIR / "docs" / "connecting.md").read_text("utf-8")
     assert as_markdown() in page
