@@ -49,7 +49,10 @@ def _tried(name: str, attempt: Callable[[], str]) -> Finding:
 
 
 def _database(configured: Settings) -> str:
-    with opened(configured, writing=False) as found:
+    with opened(configured, writing=False, migrated=False) as found:
+        if found.is_empty:
+            return "reachable, and empty: the first load prepares it"
+        found.migrations.require_current()
         return f"reachable, migration {found.migrations.get_current_version()}"
 
 

@@ -23,9 +23,9 @@ def text_of(page: Path) -> str:
     return page.read_text("utf-8")
 
 
-def prose_of(page: Path) -> str:
+def prose(text: str) -> str:
     """The text without fenced blocks."""
-    return FENCE.sub("", text_of(page))
+    return FENCE.sub("", text)
 
 
 def anchors(text: str) -> set[str]:

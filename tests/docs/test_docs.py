@@ -11,7 +11,7 @@ from apex_pipeline.cli.app import app
 from apex_pipeline.configuration.names import FILE_KEYS
 from apex_pipeline.settings import PROJECT_DIR
 from apex_pipeline.store.db import Database
-from tests.docs.pages import PAGES, anchors, commands, links, messages, templates, text_of, variables
+from tests.docs.pages import PAGES, SPAN, anchors, commands, links, messages, prose, templates, text_of, variables
 
 DOCS = PROJECT_DIR / "docs"
 TROUBLES = DOCS / "troubleshooting.md"
@@ -76,6 +76,35 @@ def test_a_command_or_option_that_there_is_not_is_noticed() -> None:
         "`apex backfil --days 3`\n```sh\nX=1 .venv/bin/apex strategy set --typ A  # --no\napex up\n```\n`apex_dagster`"
     )
     assert [unknown_in(line) for line in lines] == [["backfil"], ["--typ"], []]
+
+
+def absent_files(text: str) -> list[str]:
+    """Files in code spans that are in no folder from which pages name them; `<name>` and `NNN_…` stand for any."""
+    named = [
+        span
+        for span in SPAN.findall(prose(text))
+        if re.fullmatch(r"(?!\w+:)[\w./<>-]+/[\w.<>-]+\.(py|sql|toml|md)", span)
+    ]
+    return [
+        path
+        for path in named
+        if not any(_some(folder, path) for folder in (PROJECT_DIR, PROJECT_DIR / "apex_pipeline"))
+    ]
+
+
+def _some(folder: Path, path: str) -> bool:
+    return any(folder.glob(re.sub(r"<\w+>|NNN_\w+", "*", path)))
+
+
+def test_every_file_that_contributing_names_exists() -> None:
+    text = text_of(PROJECT_DIR / "CONTRIBUTING.md")
+    assert "`brokers/registry.py`" in text
+    assert absent_files(text) == []
+
+
+def test_a_file_that_there_is_not_is_noticed() -> None:
+    text = "`brokers/nowhere.py`, `store/sql/check_<name>.sql`, `migrations/NNN_what.sql`, `store/tables.py`"
+    assert absent_files(text) == ["brokers/nowhere.py"]
 
 
 def known_variables() -> set[str]:
