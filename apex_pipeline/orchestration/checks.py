@@ -21,6 +21,7 @@ from apex_pipeline.domain.reconciliation import SET_RIGHT, Break, BreakState
 from apex_pipeline.orchestration.partitions import daily, span
 from apex_pipeline.orchestration.resources import Storage
 from apex_pipeline.pipeline import reconcile_days
+from apex_pipeline.reports.reading import what_to_do
 from apex_pipeline.store.copy_text import to_json
 from apex_pipeline.store.repositories.breaks import BreakRepository
 
@@ -168,5 +169,6 @@ def _record(row: Break) -> dg.TableRecord:
         "evidence": to_json(own)[:EVIDENCE_SHOWN] if own else None,
         "explained_by": " ".join([row.rule or row.note or "", *row.follows]).strip(),
         "break_uid": row.break_uid,
+        "what_to_do": what_to_do(row.break_uid),
     }
     return dg.TableRecord({name: str(value) if value is not None else "" for name, value in values.items()})
