@@ -1,12 +1,14 @@
 """What every asset is, as Dagster shows it: words, columns and where they come from, the page about it, its keepers."""
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 import dagster as dg
 
@@ -44,7 +46,7 @@ def column_schema(table: str) -> dict[str, Any]:
     columns = [
         dg.TableColumn(
             field.name,
-            _type_name(field.type),
+            _sql_type(field.type),
             description=column_about(table, field.name),
             constraints=dg.TableColumnConstraints(nullable=type(None) in get_args(field.type)),
         )
@@ -77,11 +79,24 @@ def _lineage() -> Mapping[str, Mapping[str, Sequence[str]]]:
     return _catalogue()["lineage"]
 
 
+SQL_TYPES: Mapping[type, str] = {
+    bool: "boolean",
+    int: "bigint",
+    str: "text",
+    Decimal: "numeric",
+    datetime: "timestamptz",
+    date: "date",
+}
+"""In this order: a bool is an int, and a datetime a date."""
+
+
 @cache
 def _catalogue() -> Mapping[str, Any]:
     return tomllib.loads(files("apex_pipeline.orchestration").joinpath("catalogue.toml").read_text("utf-8"))
 
 
-def _type_name(annotation: Any) -> str:
-    """`Decimal | None` rather than `decimal.Decimal | None`."""
-    return getattr(annotation, "__name__", None) or re.sub(r"\w+\.", "", str(annotation))
+def _sql_type(annotation: Any) -> str:
+    """The type of a column as SQL has it; lists and mappings are stored as JSON."""
+    known = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    kind = get_origin(known[0]) or known[0]
+    return next((name for told, name in SQL_TYPES.items() if issubclass(kind, told)), "jsonb")
