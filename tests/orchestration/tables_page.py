@@ -12,8 +12,8 @@ GROUPS = ("raw", "normalized", "ledger", "strategy", "reconciliation", "market",
 INTRODUCTION = """# Tables
 
 What every table that Dagster shows means, column by column, for those who write SQL. A column of one name means the
-same everywhere, unless it says otherwise. Unknown is NULL, money and quantities are `numeric`, instants are `timestamptz`.
-How the tables follow from one another: [architecture.md](architecture.md). All others carry their description as a
+same everywhere, unless it says otherwise. Unknown is NULL, money and quantities are `numeric`, instants are
+`timestamptz`. How the tables follow from one another: [architecture.md](architecture.md). All others carry their description as a
 comment (`\\\\d+` in psql).
 """.replace("\\\\", "\\")
 
