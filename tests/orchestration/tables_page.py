@@ -9,13 +9,13 @@ from apex_pipeline.orchestration.assets import ASSETS
 from apex_pipeline.store.tables import DRIFT, RECONCILED_DAYS, RISK_SIGNALS, key_of
 
 GROUPS = ("raw", "normalized", "ledger", "strategy", "reconciliation", "market", "snapshots")
-INTRODUCTION = """# Tables
+INTRODUCTION = r"""# Tables
 
 What every table that Dagster shows means, column by column, for those who write SQL. A column of one name means the
 same everywhere, unless it says otherwise. Unknown is NULL, money and quantities are `numeric`, instants are
-`timestamptz`. How the tables follow from one another: [architecture.md](architecture.md). All others carry their description as a
-comment (`\\\\d+` in psql).
-""".replace("\\\\", "\\")
+`timestamptz`. How the tables follow from one another: [architecture.md](architecture.md). The description of every other
+table is its comment (`\d+` in psql).
+"""
 
 
 def tables_page() -> str:
