@@ -13,8 +13,8 @@ INTRODUCTION = r"""# Tables
 
 What every table that Dagster shows means, column by column, for those who write SQL. A column of one name means the
 same everywhere, unless it says otherwise. Unknown is NULL, money and quantities are `numeric`, instants are
-`timestamptz`. How the tables follow from one another: [architecture.md](architecture.md). The description of every other
-table is its comment (`\d+` in psql).
+`timestamptz`. How the tables follow from one another: [architecture.md](architecture.md). The description of every
+other table is its comment (`\d+` in psql).
 """
 
 
