@@ -14,8 +14,15 @@ from pathlib import Path
 from apex_pipeline.orchestration.processes import free_port
 from apex_pipeline.settings import PROJECT_DIR
 
-APEX = (sys.executable, "-c", "from apex_pipeline.cli.app import main; main()")
-"""The command of this checkout, wherever the installed one points to."""
+PROGRAM = """
+import signal
+from apex_pipeline.cli.app import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+APEX = (sys.executable, "-c", PROGRAM)
+"""The command of this checkout, wherever the installed one points to. It hears Ctrl-C also where a shell put the tests
+in the background, which switches that off for all children."""
 PRINTED = re.compile(r"Dagster UI +(http://127\.0\.0\.1:\d+/\?token=\S+)")
 START_SECONDS, STOP_SECONDS, COMMAND_SECONDS = 900, 60, 120
 RUNNING = "APEX_E2E_DEMO"
