@@ -15,13 +15,19 @@ setup: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+# what the tests, the checks and the browser need beside what runs the program
+.venv/checking: .venv/installed requirements-checking.lock
+	@echo "installing what tests and checks need into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-checking.lock
+	@touch $@
+
 run: setup
 	@exec $(BIN)/apex demo
 
-test: setup
+test: .venv/checking
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-check: setup
+check: .venv/checking
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/basedpyright --level error
@@ -32,8 +38,9 @@ check: setup
 bench: setup
 	@$(BIN)/python -m bench $(BENCH)
 
-faults: setup
+faults: .venv/checking
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
 
-e2e: setup
-	@echo "make $@ comes with a later issue; nothing was run" >&2; exit 1
+e2e: .venv/checking
+	@command -v chromium >/dev/null || { echo "make e2e needs Chromium: apt-get install chromium" >&2; exit 1; }
+	@$(BIN)/python -m pytest -n 0 -m e2e tests/e2e

@@ -1,6 +1,6 @@
 """Assets, named as their tables. Each opens the database, calls one stage and reports counts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -9,16 +9,16 @@ import dagster as dg
 from apex_pipeline.domain.records import ALL_MARKETS, Ask, LoadScope
 from apex_pipeline.live.history import HistoryLoaderService, normalize_all, today
 from apex_pipeline.orchestration.bars import BarsConfig
+from apex_pipeline.orchestration.catalogue import asset_spec
 from apex_pipeline.orchestration.executors import queued
 from apex_pipeline.orchestration.failures import as_dagster_failure, is_interactive
 from apex_pipeline.orchestration.metadata import (
-    column_schema,
     describe_bars,
     describe_groups,
     describe_load,
     report_rows,
 )
-from apex_pipeline.orchestration.partitions import FRESHNESS, daily, single_run, span
+from apex_pipeline.orchestration.partitions import daily, single_run, span
 from apex_pipeline.orchestration.resources import Futu, IbFlex, Market, Progress, Storage, Watch
 from apex_pipeline.orchestration.steps import RAW_TABLES, STEPS
 from apex_pipeline.pipeline import (
@@ -100,67 +100,6 @@ RECONCILED_TABLES = (
     *WRITTEN_ELSEWHERE,
 )
 
-DESCRIPTIONS = {
-    "orders_raw_futu": "Orders as OpenD sent them, current version; earlier versions in raw_versions.",
-    "trades_raw_futu": "Deals as OpenD sent them, current version; earlier versions in raw_versions.",
-    "fees_raw_futu": "Fees per order as OpenD sent them; a record without an amount is still pending.",
-    "positions_raw_futu": "Positions as OpenD told them, one snapshot a day and account; earlier ones in raw_versions.",
-    "balances_raw_futu": "Funds as OpenD told them, one snapshot a day and account; earlier ones in raw_versions.",
-    "cash_raw_futu": "Cash flow as OpenD sent it, by clearing date.",
-    "orders_raw_ib": "ORDER rows of Flex statements, kept as check data: they only enrich orders.",
-    "trades_raw_ib": "EXECUTION rows of Flex statements: trades, book entries and cancels.",
-    "fees_raw_ib": "Commission and taxes of each execution, as in the statement.",
-    "positions_raw_ib": "Open positions of statements, one snapshot a day and account; TWS's beside them.",
-    "balances_raw_ib": "Cash reports of statements, one for each window; TWS's account values beside them.",
-    "cash_raw_ib": "Cash transactions of statements, level DETAIL.",
-    "sections_raw_ib": "Rows of all other sections of statements, and sections that are kept whole.",
-    "provisional_raw_ib": "What the TWS API and trade confirmations told before the statement that decides.",
-    "orders_norm": "Orders of both brokers in one shape.",
-    "trades_norm": "Executions and book entries of both brokers in one shape.",
-    "fees_norm": "Every charge; the parts of an order sum to the broker's total.",
-    "instruments": "Contracts under one canonical symbol with each broker's own code.",
-    "fee_allocations": "The part of each order's fee that each of its trades bears.",
-    "cash_movements": "Every booking of cash that a broker told.",
-    "broker_positions": "Positions as the broker told them, the newest snapshot of each day.",
-    "broker_balances": "Cash and totals as the broker told them, the newest snapshot of each day.",
-    "payload_drift": "Words of a broker that no rule knows, counted by day.",
-    "broker_lots": "Open lots as the broker told them at the end of a day.",
-    "broker_closed_lots": "Pieces that trades closed, as the broker matched them.",
-    "broker_figures": "The sums of statements: cash report, change in NAV, equity, realized P&L by symbol.",
-    "broker_funds": "Lines of the statement of funds with their running balance.",
-    "corporate_actions": "Splits, mergers, spin-offs and the like, as the broker told them.",
-    "transfers": "Securities and cash moved between accounts.",
-    "conversion_rates": "The broker's rates between currencies at the end of each day.",
-    "dividend_accruals": "Dividends accrued and taken back from the accruals; not cash.",
-    "option_events": "Exercises, assignments and expiries in the broker's own section about them.",
-    "query_gaps": "Sections and fields that the person's Flex query leaves out.",
-    "broker_trade_figures": "What the broker itself computed for each trade; the ledger is compared with it.",
-    "lots": "What trades opened and what is left of it, with its cost.",
-    "realized_pnl": "Every piece of a lot that a trade closed, and what it gained.",
-    "ledger_stops": "Corporate actions that no rule covers: from there on the lots of an instrument are not known.",
-    "positions_daily": "Every open position at the end of every day.",
-    "position_events": "The life of every position: opened, increased, reduced, closed, flipped, expired, assigned.",
-    "round_trips": "Every position from opened to closed.",
-    "settlement_tracking": "When every trade settles, by the rule of its market and by the broker.",
-    "cash_ledger": "Every movement of cash by currency and settlement date.",
-    "cash_account_state": "Total, settled and unsettled cash by currency.",
-    "day_trades": "Positions opened and closed on one day, with the regime of the account.",
-    "trade_frequency_tracking": "How often each account traded by day and week.",
-    "wash_sale_flags": "Losses beside a purchase of the same underlying within 30 days: information, not tax advice.",
-    "performance_metrics": "Value, P&L and returns of every account by day.",
-    "order_strategy_map": "Which trade idea every filled order belonged to, with a confidence.",
-    "strategy_positions": "What every open strategy holds now, by contract.",
-    "strategies": "Every strategy with its legs, premium, bounds, P&L and the sentence that says why.",
-    "strategy_chains": "Strategies joined by rolls and closes, from opened to ended, with what they gained; wheels.",
-    "ohlcv": "Bars of what is traded or held, from both brokers; why others are missing is in ohlcv_gaps.",
-    "trade_signals": "What strategies of an engine signalled.",
-    "risk_signals": "Limits of risk that accounts, or all of them together, have passed.",
-    "position_snapshots": "What an account held at an instant, as an engine or snapshot_job captured it.",
-    "account_snapshots": "What an account was worth at an instant, as an engine or snapshot_job captured it.",
-    "recon_breaks": "Disagreements found by the checks, one row each, with their history.",
-    "reconciliation_report": "By account and day: what was compared, what agrees, what does not and how old that is.",
-}
-
 
 class LoadConfig(dg.Config):
     """What to load beyond the partitions of the run."""
@@ -176,19 +115,6 @@ class LoadConfig(dg.Config):
         return Ask(first, last, today(), self.account, self.market, self.force, wanted)
 
 
-def _spec(table: str, group: str, deps: Sequence[str] = (), kinds: Sequence[str] = ("postgres",)) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        table,
-        deps=list(deps),
-        description=DESCRIPTIONS[table],
-        group_name=group,
-        kinds=set(kinds),
-        owners=["team:apex"],
-        metadata=column_schema(table),
-        freshness_policy=FRESHNESS.get(group),
-    )
-
-
 def _extract(
     context: dg.AssetExecutionContext, loader: HistoryLoaderService, broker: str, ask: Ask, progress: Progress
 ) -> Mapping[str, Any]:
@@ -200,7 +126,7 @@ def _extract(
 
 
 @dg.multi_asset(
-    specs=[_spec(table, "raw", kinds=("postgres", "futu")) for table in STEPS["futu"]["futu_history"]],
+    specs=[asset_spec(table, "raw", kinds=("postgres", "futu")) for table in STEPS["futu"]["futu_history"]],
     partitions_def=daily,
     backfill_policy=single_run,
     pool="futu",
@@ -221,7 +147,7 @@ def futu_history(
 
 
 @dg.multi_asset(
-    specs=[_spec("cash_raw_futu", "raw", ["fees_raw_futu"], kinds=("postgres", "futu"))],
+    specs=[asset_spec("cash_raw_futu", "raw", ["fees_raw_futu"], kinds=("postgres", "futu"))],
     partitions_def=daily,
     backfill_policy=single_run,
     pool="futu",
@@ -242,7 +168,7 @@ def futu_cash_flow(
 
 
 @dg.multi_asset(
-    specs=[_spec(table, "raw", kinds=("postgres", "xml")) for table in RAW_TABLES["ib"]],
+    specs=[asset_spec(table, "raw", kinds=("postgres", "xml")) for table in RAW_TABLES["ib"]],
     partitions_def=daily,
     backfill_policy=single_run,
     pool="ib",
@@ -263,7 +189,7 @@ def ib_history(
 
 
 @dg.multi_asset(
-    specs=[_spec(table, "normalized", [*RAW_TABLES["futu"], *RAW_TABLES["ib"]]) for table in NORMALIZED_TABLES],
+    specs=[asset_spec(table, "normalized", [*RAW_TABLES["futu"], *RAW_TABLES["ib"]]) for table in NORMALIZED_TABLES],
     partitions_def=daily,
     backfill_policy=single_run,
     can_subset=True,
@@ -279,7 +205,7 @@ def normalized(
 
 
 @dg.multi_asset(
-    specs=[_spec(table, "strategy", STRATEGY_INPUTS) for table in STRATEGY_TABLES],
+    specs=[asset_spec(table, "strategy", STRATEGY_INPUTS) for table in STRATEGY_TABLES],
     partitions_def=daily,
     backfill_policy=single_run,
     can_subset=True,
@@ -292,11 +218,11 @@ def strategies(
     with storage.open() as db:
         changed = classify_strategies(db, first, last, progress.observe)
         groups = describe_groups(StrategyRepository(db).by_type(first, last))
-        yield from report_rows(context, db, STRATEGY_TABLES, {"rows_changed": changed.changed}, groups)
+        yield from report_rows(context, db, STRATEGY_TABLES, {"rows_changed": changed.changed}, days=groups)
 
 
 @dg.multi_asset(
-    specs=[_spec(table, "ledger", [*LEDGER_INPUTS, "order_strategy_map"]) for table in MATCHED_TABLES],
+    specs=[asset_spec(table, "ledger", [*LEDGER_INPUTS, "order_strategy_map"]) for table in MATCHED_TABLES],
     partitions_def=daily,
     backfill_policy=single_run,
     can_subset=True,
@@ -312,7 +238,7 @@ def matched(
 
 
 @dg.multi_asset(
-    specs=[_spec(table, "ledger", ["cash_movements", "fees_norm", *MATCHED_TABLES]) for table in VALUED_TABLES],
+    specs=[asset_spec(table, "ledger", ["cash_movements", "fees_norm", *MATCHED_TABLES]) for table in VALUED_TABLES],
     partitions_def=daily,
     backfill_policy=single_run,
     can_subset=True,
@@ -328,7 +254,7 @@ def valued(
 
 
 @dg.multi_asset(
-    specs=[_spec(table, "strategy", ["order_strategy_map", "fees_norm", "realized_pnl"]) for table in TOLD_TABLES],
+    specs=[asset_spec(table, "strategy", ["order_strategy_map", "fees_norm", "realized_pnl"]) for table in TOLD_TABLES],
     partitions_def=daily,
     backfill_policy=single_run,
     can_subset=True,
@@ -341,11 +267,11 @@ def told_strategies(
         changed = tell_strategies(db, progress.observe)
         tables = {"report": dg.MetadataValue.md(markdown(strategy_tables(db)))}
         about = {"rows_changed": sum(merged.changed for merged in changed.values())}
-        yield from _with_tables(context, report_rows(context, db, TOLD_TABLES, about), tables)
+        yield from report_rows(context, db, TOLD_TABLES, about, newest=tables)
 
 
 @dg.multi_asset(
-    specs=[_spec(table, "snapshots", ["positions_daily", "performance_metrics"]) for table in RISK_TABLES],
+    specs=[asset_spec(table, "snapshots", ["positions_daily", "performance_metrics"]) for table in RISK_TABLES],
     partitions_def=daily,
     backfill_policy=single_run,
 )
@@ -357,20 +283,11 @@ def watched_risk(
         watched = watch_risk(db, watch.limits(), datetime.now(UTC))
         tables = {"report": dg.MetadataValue.md(markdown(risk_tables(db)))}
         about = {"rows_changed": sum(m.changed for m in watched.rows.values()), "standing": len(watched.standing)}
-        yield from _with_tables(context, report_rows(context, db, RISK_TABLES, about), tables)
-
-
-def _with_tables(
-    context: dg.AssetExecutionContext, results: Iterator[dg.MaterializeResult[Any]], tables: Mapping[str, Any]
-) -> Iterator[dg.MaterializeResult[Any]]:
-    """The results with these tables on the newest day only: a year of copies would fill the event log."""
-    for result in results:
-        context.add_asset_metadata(tables, asset_key=result.asset_key, partition_key=context.partition_keys[-1])
-        yield result
+        yield from report_rows(context, db, RISK_TABLES, about, newest=tables)
 
 
 @dg.multi_asset(
-    specs=[_spec(table, "reconciliation", RECONCILED_TABLES) for table in RECONCILIATION_TABLES],
+    specs=[asset_spec(table, "reconciliation", RECONCILED_TABLES) for table in RECONCILIATION_TABLES],
     partitions_def=daily,
     backfill_policy=single_run,
     can_subset=True,
@@ -384,11 +301,11 @@ def reconciliation(
         reconciled = reconcile_days(db, first, last, progress.observe, made_by=context.run.run_id)
         tables = {"report": dg.MetadataValue.md(markdown(reconciliation_tables(db, first, last)))}
         about = {"breaks_changed": reconciled.breaks.changed}
-        yield from _with_tables(context, report_rows(context, db, RECONCILIATION_TABLES, about), tables)
+        yield from report_rows(context, db, RECONCILIATION_TABLES, about, newest=tables)
 
 
 @dg.multi_asset(
-    specs=[_spec("ohlcv", "market", ["trades_norm", "instruments", "positions_daily"])],
+    specs=[asset_spec("ohlcv", "market", ["trades_norm", "instruments", "positions_daily"])],
     partitions_def=daily,
     backfill_policy=single_run,
     op_tags=queued("futu", "ib"),
@@ -408,7 +325,7 @@ def bars(
 
 
 @dg.multi_asset(
-    specs=[_spec(table, group) for table, group in WRITTEN_ELSEWHERE.items()],
+    specs=[asset_spec(table, group) for table, group in WRITTEN_ELSEWHERE.items()],
     partitions_def=daily,
     backfill_policy=single_run,
     can_subset=True,

@@ -17,19 +17,17 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from dagster._core.events import DagsterEventBatchMetadata, generate_event_batch_id
 
 from apex_pipeline.domain.checks import CHECKS, CheckName, Severity
-from apex_pipeline.domain.reconciliation import SET_RIGHT, Break, BreakState
+from apex_pipeline.domain.reconciliation import Break, BreakState
 from apex_pipeline.orchestration.partitions import daily, span
 from apex_pipeline.orchestration.resources import Storage
 from apex_pipeline.pipeline import reconcile_days
-from apex_pipeline.store.copy_text import to_json
+from apex_pipeline.reports.offenders import details, headline, narrow
 from apex_pipeline.store.repositories.breaks import BreakRepository
 
 # Checks with partitions are a preview of Dagster 1.13, which is pinned; a test watches what they store.
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 ROWS_SHOWN = 50
-EVIDENCE_SHOWN = 600
-"""Characters of a break's evidence, enough to decide; all of it is in the table."""
 
 
 def _spec(check: CheckName) -> dg.AssetCheckSpec:
@@ -102,11 +100,9 @@ def _evaluations(
     for key in context.partition_keys:
         day = date.fromisoformat(key)
         newest = key == context.partition_keys[-1]  # where what is not bound to a day is shown
-        own = [
-            (row, fails) for row, fails in breaks if row.business_date == day or (row.business_date is None and newest)
-        ]
-        told = [row for row, _ in own]
-        failing = [row for row, fails in own if fails]
+        own = [(row, fails) for row, fails in breaks if row.business_date == day or (newest and not row.business_date)]
+        own.sort(key=lambda one: (not one[1], one[0].state is not BreakState.OPEN, one[0].break_uid))
+        told, failing = [row for row, _ in own], [row for row, fails in own if fails]
         errors = [row for row in failing if row.severity is Severity.ERROR]
         skipped = None if told or compared.get(day) else CHECKS[check].skipped
         yield dg.AssetCheckEvaluation(
@@ -114,7 +110,7 @@ def _evaluations(
             check_name=check.value,
             passed=not failing,
             severity=dg.AssetCheckSeverity.ERROR if errors else dg.AssetCheckSeverity.WARN,
-            description=f"skipped: {skipped}" if skipped else None,
+            description=f"skipped: {skipped}" if skipped else headline(failing),
             metadata=_evidence(told, compared.get(day, 0), skipped),
             partition=key,
             target_materialization_data=targets.get(key),
@@ -140,33 +136,15 @@ def _materializations(
 
 
 def _evidence(breaks: Sequence[Break], compared: int, skipped: str | None) -> dict[str, Any]:
-    """What was compared, or why nothing was; and the offenders, open ones first."""
+    """What was compared, or why nothing was; and the offenders with what to do about them."""
     if skipped:
         return {"compared": 0, "skipped": skipped}
     states = Counter(row.state for row in breaks)
     evidence: dict[str, Any] = {"compared": compared, "breaks": states[BreakState.OPEN]}
     evidence |= {state.lower(): count for state, count in states.items() if state is not BreakState.OPEN}
     if breaks:
-        ordered = sorted(breaks, key=lambda row: (row.state is not BreakState.OPEN, row.break_uid))
-        evidence["offenders"] = dg.MetadataValue.table(records=[_record(row) for row in ordered[:ROWS_SHOWN]])
+        evidence["offenders"] = dg.MetadataValue.table(
+            records=[dg.TableRecord(narrow(row)) for row in breaks[:ROWS_SHOWN]]
+        )
+        evidence["what_to_do"] = dg.MetadataValue.md(details(breaks))
     return evidence
-
-
-def _record(row: Break) -> dg.TableRecord:
-    own = {name: value for name, value in row.evidence.items() if name not in (SET_RIGHT, "rows")}
-    values = {
-        "subject": row.subject,
-        "severity": row.severity.value,
-        "state": row.state.value,
-        "expected": row.expected,
-        "actual": row.actual,
-        "delta": row.delta,
-        "currency": row.currency,
-        "cause": row.cause,
-        "account_id": row.account_id,
-        "rows": " ".join(map(str, row.evidence.get("rows") or ())),
-        "evidence": to_json(own)[:EVIDENCE_SHOWN] if own else None,
-        "explained_by": " ".join([row.rule or row.note or "", *row.follows]).strip(),
-        "break_uid": row.break_uid,
-    }
-    return dg.TableRecord({name: str(value) if value is not None else "" for name, value in values.items()})

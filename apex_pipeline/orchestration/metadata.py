@@ -1,36 +1,39 @@
-"""What a materialization says about itself: rows per day and in all, coverage, schema."""
+"""What a materialization says about itself: rows per day, coverage, pictures of what is there, lineage."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any, get_args
+from typing import Any
 
 import dagster as dg
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
 from apex_pipeline.bar_extraction import BarsLoaded
+from apex_pipeline.orchestration.catalogue import column_lineage
 from apex_pipeline.orchestration.partitions import span
 from apex_pipeline.pipeline import Ingested
+from apex_pipeline.reports.glances import (
+    breaks_glance,
+    coverage_glance,
+    equity_glance,
+    fees_glance,
+    gains_glance,
+    strategies_glance,
+)
 from apex_pipeline.store.coverage import rows_by_day
 from apex_pipeline.store.db import Database
-from apex_pipeline.store.tables import ROW_CLASSES, RawRow
 
 MISSING_SHOWN = 30
 
 
-def column_schema(table: str) -> dict[str, Any]:
-    """The columns of a table as Dagster shows them."""
-    row = ROW_CLASSES.get(table, RawRow)
-    columns = [
-        dg.TableColumn(
-            field.name,
-            _type_name(field.type),
-            constraints=dg.TableColumnConstraints(nullable=type(None) in get_args(field.type)),
-        )
-        for field in fields(row)
-    ]
-    return {"dagster/column_schema": dg.TableSchema(columns=columns), "dagster/table_name": f"public.{table}"}
+GLANCES: Mapping[str, Callable[[Database], str]] = {
+    **dict.fromkeys(("orders_raw_futu", "orders_raw_ib"), coverage_glance),
+    "fees_norm": fees_glance,
+    "realized_pnl": gains_glance,
+    "strategies": strategies_glance,
+    "performance_metrics": equity_glance,
+    "recon_breaks": breaks_glance,
+}
+"""Pictures and tables that people look for at an asset."""
 
 
 def describe_load(context: dg.AssetExecutionContext, ingested: Ingested) -> Mapping[str, Any]:
@@ -82,19 +85,30 @@ def report_rows(
     db: Database,
     tables: Sequence[str],
     about: Mapping[str, Any],
-    about_days: Mapping[date, Mapping[str, Any]] | None = None,
+    *,
+    days: Mapping[date, Mapping[str, Any]] | None = None,
+    newest: Mapping[str, Any] | None = None,
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """One result per table that the run asks for, with the rows of each day of the run and what else is known of it."""
+    """One result per table that the run asks for, with the rows of each day of the run and what else is known of it.
+
+    `days`: what is known of single days. `newest`, pictures and lineage stand on the newest day only, which the page of
+    an asset shows first: a year of copies would fill the event log.
+    """
     first, last = span(context.partition_keys)
     for table in (table for table in tables if dg.AssetKey(table) in context.selected_asset_keys):
         counts = rows_by_day(db, table, first, last)
-        days = {key: date.fromisoformat(key) for key in context.partition_keys}
+        keys = {key: date.fromisoformat(key) for key in context.partition_keys}
         told = {
-            key: {"dagster/partition_row_count": counts.get(day, 0), **about, **(about_days or {}).get(day, {})}
-            for key, day in days.items()
+            key: {"dagster/partition_row_count": counts.get(day, 0), **about, **(days or {}).get(day, {})}
+            for key, day in keys.items()
         }
+        told[context.partition_keys[-1]] |= {**(newest or {}), **_glance(db, table), **column_lineage(table)}
         _tell_partitions(context, dg.AssetKey(table), told)
         yield dg.MaterializeResult(asset_key=table)
+
+
+def _glance(db: Database, table: str) -> Mapping[str, Any]:
+    return {"glance": dg.MetadataValue.md(GLANCES[table](db))} if table in GLANCES else {}
 
 
 def _tell_partitions(
@@ -110,8 +124,3 @@ def _tell_partitions(
     vars(step)["_metadata_accumulator"] = OutputMetadataAccumulator(
         per_output_metadata={**before.per_output_metadata, **handles}
     )
-
-
-def _type_name(annotation: Any) -> str:
-    """`Decimal | None` rather than `decimal.Decimal | None`."""
-    return getattr(annotation, "__name__", None) or re.sub(r"\w+\.", "", str(annotation))

@@ -21,8 +21,10 @@ from dagster import DagsterInstance
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
+from starlette.applications import Starlette
 
 from apex_pipeline.loopback import NAMES, own_hosts, own_origins
+from apex_pipeline.orchestration.ui_docs import docs_route
 from apex_pipeline.orchestration.ui_guard import GRAPHQL, Door, Guard
 from apex_pipeline.orchestration.ui_token import token_of
 
@@ -51,12 +53,19 @@ def serve(folder: Path, host: str, port: int, names: Sequence[str]) -> bool:
         instance.optimize_for_webserver(STATEMENT_MILLISECONDS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW)
         target = WorkspaceFileTarget([str(folder / "workspace.yaml")])
         with WorkspaceProcessContext(instance, target, read_only=reaches_out) as context:
-            guard = Guard(create_app_from_workspace_process_context(context), door_of(folder, port, host, names))
+            guard = Guard(_pages(context), door_of(folder, port, host, names))
             server = uvicorn.Server(uvicorn.Config(guard, host, port, log_level="warning", server_header=False))
             test = SelfTest(guard, server, host, port)
             test.start()
             server.run()
     return test.holds
+
+
+def _pages(context: WorkspaceProcessContext) -> Starlette:
+    """Dagster's pages and, at addresses that it leaves free, ours."""
+    application = create_app_from_workspace_process_context(context)
+    application.router.routes.insert(0, docs_route())
+    return application
 
 
 class SelfTest(threading.Thread):

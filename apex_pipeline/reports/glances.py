@@ -23,7 +23,6 @@ from apex_pipeline.reports.reconciliation import AGREES
 from apex_pipeline.reports.rendering import picture_in_markdown
 from apex_pipeline.reports.strategies import markdown
 from apex_pipeline.reports.tables import Reader, ReportTable
-from apex_pipeline.store.copy_text import to_json
 from apex_pipeline.store.db import Database
 
 ROWS = 20
@@ -42,14 +41,18 @@ def equity_glance(db: Database, reader: Reader = UTC) -> str:
 
 
 def gains_glance(db: Database, reader: Reader = UTC, most: int = ROWS) -> str:
-    """What was realized by month, by strategy and by underlying."""
-    by_strategy = named_strategies(db.fetch("report_gains_by_strategy"))
-    figures = [
-        *gains_by_month(db.fetch("report_gains_by_month")),
-        *gains_by_name(by_strategy, "strategy"),
-        *gains_by_name(db.fetch("report_gains_by_underlying"), "underlying"),
-    ]
-    return _glance(figures, [ReportTable("gains", "Realized P&L by strategy", by_strategy[:most], "none yet")], reader)
+    """What was realized by month and by underlying."""
+    by_underlying = db.fetch("report_gains_by_underlying")
+    figures = [*gains_by_month(db.fetch("report_gains_by_month")), *gains_by_name(by_underlying, "underlying")]
+    table = ReportTable("gains", "Realized P&L by underlying", by_underlying[:most], "none yet")
+    return _glance(figures, [table], reader)
+
+
+def strategies_glance(db: Database, reader: Reader = UTC, most: int = ROWS) -> str:
+    """What was realized by strategy."""
+    rows = named_strategies(db.fetch("report_gains_by_strategy"))
+    table = ReportTable("gains", "Realized P&L by strategy", rows[:most], "none yet")
+    return _glance(gains_by_name(rows, "strategy"), [table], reader)
 
 
 def fees_glance(db: Database, reader: Reader = UTC, most: int = ROWS) -> str:
@@ -71,11 +74,6 @@ def breaks_glance(db: Database, reader: Reader = UTC, most: int = ROWS) -> str:
     ages = ReportTable("break_ages", "Open breaks by age in business days", db.fetch("report_break_ages"), AGREES)
     worst = open_breaks(db.fetch("report_recon_open", **EVER)[:most])
     return markdown([ages.at(reader), worst.at(reader)])
-
-
-def json_of(table: ReportTable) -> str:
-    """The rows of a table as JSON, every digit of a number kept."""
-    return to_json([dict(row) for row in table.rows])
 
 
 def _glance(figures: Iterable[Figure], tables: Iterable[ReportTable], reader: Reader) -> str:

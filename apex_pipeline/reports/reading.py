@@ -110,15 +110,19 @@ def open_breaks(rows: Rows) -> ReportTable:
 def break_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """What is wrong first, then what to do, then where."""
     about = CHECKS[CheckName(row["check_name"])]
-    uid = row["break_uid"]
     told = {
         **{name: value for name, value in row.items() if name not in ("check_name", "age_bd", "break_uid")},
         "check": f"{about.check_id} {row['check_name'].replace('_', ' ')}",
-        "what_to_do": f"apex breaks --explain {uid}; apex why {uid}",
+        "what_to_do": what_to_do(row["break_uid"]),
     }
     if "age_bd" in row:
         told["age_in_business_days"] = row["age_bd"]
     return {name: told[name] for name in sorted(told, key=_place)}
+
+
+def what_to_do(break_uid: str) -> str:
+    """The commands that tell all that is known of a break, and the records that it comes from."""
+    return f"apex breaks --explain {break_uid}; apex why {break_uid}"
 
 
 def _place(column: str) -> int:

@@ -60,7 +60,13 @@ def test_a_break_is_told_and_fails_the_command_until_it_is_accepted(apex: Apex, 
     assert (told["check_name"], told["evidence"]["rows"]) == (CHECK, ["FUTU_1_1", "FUTU_1_7"])
     explained = apex("breaks", "--explain", uid)
     assert explained.code == 0, explained.text
-    for words in ("B01", "expected 100, actual 60, difference -40", "NEW to OPEN", "apex why FUTU_1_1", "next: ask FUTU again"):
+    for words in (
+        "B01",
+        "expected 100, actual 60, difference -40",
+        "NEW to OPEN",
+        "apex why FUTU_1_1",
+        "next: ask FUTU again",
+    ):
         assert words in explained.out
     until = datetime.now(UTC).date() + timedelta(days=9)
     signed = apex(

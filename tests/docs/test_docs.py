@@ -162,6 +162,11 @@ def test_a_message_that_nobody_prints_is_noticed() -> None:
     assert "cannot reach the database" not in TEMPLATES  # a part of one is none
 
 
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_no_page_keeps_a_place_for_something(page: Path) -> None:
+    assert re.findall(r"^[A-Z]{4,}$|TODO|FIXME|XXX", prose(text_of(page)), re.MULTILINE) == []
+
+
 def test_every_page_is_listed() -> None:
     listed = {(DOCS / link.partition("#")[0]).resolve() for link in links(text_of(DOCS / "README.md"))}
     pages = {page for page in PAGES if page.parent in (DOCS, DOCS / "brokers") and page.name != "README.md"}

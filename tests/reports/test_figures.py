@@ -17,16 +17,15 @@ from apex_pipeline.reports.glances import (
     equity_glance,
     fees_glance,
     gains_glance,
-    json_of,
+    strategies_glance,
 )
 from apex_pipeline.reports.scales import grouped, marks, number, scale, short
-from apex_pipeline.reports.tables import ReportTable
 from apex_pipeline.store.db import Database
 from tests.reports import book
 
 MONDAY = date(2026, 3, 2)
 DAYS = [MONDAY + timedelta(n) for n in range(5)]
-GLANCES = (equity_glance, gains_glance, fees_glance, coverage_glance, breaks_glance)
+GLANCES = (equity_glance, gains_glance, strategies_glance, fees_glance, coverage_glance, breaks_glance)
 
 
 def amounts(*texts: str | None) -> list[Decimal | None]:
@@ -168,8 +167,3 @@ def test_an_empty_database_has_glances_too(db: Database) -> None:
         text = glance(db)
         assert pictures(text) == []
         assert (NOTHING_YET in text) == (glance is not breaks_glance)
-
-
-def test_json_of_a_table_keeps_every_digit() -> None:
-    told = json_of(ReportTable("t", "T", [{"a": book.LONG, "on": MONDAY}]))
-    assert told.replace(" ", "") == f'[{{"a":{book.LONG},"on":"2026-03-02"}}]'

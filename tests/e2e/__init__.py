@@ -1,0 +1,1 @@
+"""What people see, in a real Chromium: the page of a running demo with planted faults, and its report."""
