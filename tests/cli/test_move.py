@@ -108,6 +108,22 @@ def test_without_a_dagster_storage_the_data_alone_is_moved(
     assert "dagster" not in capsys.readouterr().out
 
 
+def test_a_database_that_does_not_exist_is_not_moved_and_nothing_is_made(
+    here: str, there: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError, match="nothing to move"):
+        moved(tmp_path, there, APEX_DATABASE_URL=sibling_database(here, "apex_test_misspelt"))
+    assert capsys.readouterr().out == ""
+    for name in (_name(there), _name(sibling_database(there))):
+        assert value(here, "SELECT count(*) FROM pg_database WHERE datname = %s", name) == 0
+
+
+def test_a_refused_address_is_not_repeated(here: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not an address of PostgreSQL") as refused:
+        moved(tmp_path, f"postgresql+psycopg2://apex:{SECRET}@db:5432/apex", APEX_DATABASE_URL=here)
+    assert SECRET not in str(refused.value)
+
+
 @pytest.fixture
 def second(server_url: str) -> Iterator[str]:
     """Another empty database."""
