@@ -39,9 +39,8 @@ def test_the_graph_draws_every_group_and_lists_every_asset_of_the_definitions(
 
 def test_an_asset_that_is_chosen_is_drawn_with_what_it_is_about(running: Demo, page: Page, album: Album) -> None:
     GRAPH.visit(page, running.origin)
-    _open_groups(page)
+    page.locator("button:has([aria-label=arrow_drop_down])").nth(GROUPS.index(GROUP_OF["orders_norm"])).click()
     page.locator("button.GrayOnHoverBox", has_text="orders_norm").click()
-    page.set_viewport_size({"width": 1440, "height": 900})
     expect(page.get_by_role("link", name="View in Asset Catalog")).to_be_visible()
     expect(page.get_by_text("Orders of both brokers in one shape.").last).to_be_visible()
     expect(page.locator("foreignObject", has_text="orders_norm").last).to_be_visible()
