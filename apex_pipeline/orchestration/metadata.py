@@ -92,20 +92,22 @@ def report_rows(
     days: Mapping[date, Mapping[str, Any]] | None = None,
     newest: Mapping[str, Any] | None = None,
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """One result per table that the run asks for, with the rows of each day of the run and what else is known of it.
+    """One result per table that the run asks for, with the rows of each day of the run.
 
-    `days`: what is known of single days. `newest`, pictures and lineage stand on the newest day only, which the page of
-    an asset shows first: a year of copies would fill the event log.
+    `days`: what else is known of single days. `about`, which is of the whole run, `newest`, pictures and lineage stand
+    on the newest day only, which the page of an asset shows first: on every day they would be counted as the day's, and
+    fill the event log.
     """
     first, last = span(context.partition_keys)
     for table in (table for table in tables if dg.AssetKey(table) in context.selected_asset_keys):
         counts = rows_by_day(db, table, first, last)
         keys = {key: date.fromisoformat(key) for key in context.partition_keys}
         told = {
-            key: {"dagster/partition_row_count": counts.get(day, 0), **about, **(days or {}).get(day, {})}
+            key: {"dagster/partition_row_count": counts.get(day, 0), **(days or {}).get(day, {})}
             for key, day in keys.items()
         }
-        told[context.partition_keys[-1]] |= {**(newest or {}), **_glance(context, db, table), **column_lineage(table)}
+        shown = {**about, **(newest or {}), **_glance(context, db, table), **column_lineage(table)}
+        told[context.partition_keys[-1]] |= shown
         _tell_partitions(context, dg.AssetKey(table), told)
         yield dg.MaterializeResult(asset_key=table)
 

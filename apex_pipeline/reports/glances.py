@@ -30,6 +30,9 @@ from apex_pipeline.store.db import Database
 ROWS = 20
 """Rows of a table unless told otherwise."""
 
+COLOURS = "Green days are loaded in full, blue ones in part, red ones not at all; on grey ones nobody trades."
+NARROW = ("severity", "age_in_business_days", "check", "subject", "what_to_do")
+"""Columns of an open break that fit Dagster's page."""
 DAYS = 54 * 7
 """Of a calendar: a year, whatever the day of the week."""
 
@@ -71,13 +74,14 @@ def coverage_glance(db: Database, broker: Broker, reader: Reader = UTC, most: in
     """Which days of the newest year a broker's accounts are loaded for, and the commands that load the others."""
     rows = [_newest(row) for row in db.fetch("report_calendar") if row["broker"] == broker]
     missing = ReportTable("missing", "Days not loaded in full", missing_days(rows)[:most], "none")
-    return _glance(coverage_figures(rows), [missing], reader)
+    return f"{_glance(coverage_figures(rows), [missing], reader)}\n\n{COLOURS}"
 
 
 def breaks_glance(db: Database, reader: Reader = UTC, most: int = ROWS) -> str:
     """Open breaks by age, and those that matter most with the commands that tell more."""
     ages = ReportTable("break_ages", "Open breaks by age in business days", db.fetch("report_break_ages"), AGREES)
-    worst = open_breaks(db.fetch("report_recon_open", **EVER)[:most])
+    rows = open_breaks(db.fetch("report_recon_open", **EVER)[:most]).rows
+    worst = ReportTable("open_breaks", "Open breaks", [{name: row[name] for name in NARROW} for row in rows], AGREES)
     return markdown([ages.at(reader), worst.at(reader)])
 
 
