@@ -12,7 +12,7 @@ from apex_pipeline import settings
 from apex_pipeline.cli.move import move
 from apex_pipeline.errors import ConfigError
 from apex_pipeline.settings import sibling_database
-from tests.store.rows import query, value
+from tests.store.rows import asked, query, value
 
 SECRET = "odd-secret"
 
@@ -77,9 +77,9 @@ def test_a_password_is_not_shown(here: str, there: str, tmp_path: Path, capsys: 
 def test_a_password_among_the_parameters_is_not_shown_either(
     here: str, there: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    moved(tmp_path, f"{there}&password={SECRET}", APEX_DATABASE_URL=here)
+    moved(tmp_path, asked(there, f"password={SECRET}"), APEX_DATABASE_URL=here)
     told = capsys.readouterr()
-    assert f"APEX_DATABASE_URL={there}&password=PASSWORD" in told.out
+    assert f"APEX_DATABASE_URL={asked(there, 'password=PASSWORD')}" in told.out
     assert SECRET not in told.out + told.err
 
 
