@@ -2,14 +2,18 @@
 
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from apex_pipeline.configuration.names import FILE_KEYS
 from apex_pipeline.settings import PROJECT_DIR
+from tests.orchestration.conftest import Place
+from tests.orchestration.test_killed_runs import served_run, status_of
 
 UNITS = PROJECT_DIR / "deploy" / "systemd"
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
@@ -101,3 +105,29 @@ def test_every_setting_of_the_example_is_one_that_is_read() -> None:
 def test_the_worker_of_the_unit_is_the_one_that_the_tests_run() -> None:
     text = (UNITS / "apex-worker@.service").read_text()
     assert "-A apex_pipeline.worker worker -Q %i" in text
+
+
+def commands(unit: str, name: str) -> list[list[str]]:
+    """What a line of this name in a unit starts, with the programs of this checkout."""
+    here = str(Path(sys.executable).parent)
+    lines = (UNITS / unit).read_text().replace(INSTALLED, here).splitlines()
+    return [line.partition("=")[2].split() for line in lines if line.startswith(f"{name}=")]
+
+
+def before_the_code_server_starts() -> None:
+    """What its unit does before it listens."""
+    for command in commands("apex-code-server.service", "ExecStartPre"):
+        subprocess.run(command, check=True)
+
+
+@pytest.mark.timeout(120)
+def test_a_code_server_that_starts_again_on_its_port_ends_the_runs_that_died_with_the_one_before(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as earlier:
+        port = earlier.getsockname()[1]
+        run_id = served_run(place, port)
+        before_the_code_server_starts()
+        assert status_of(place, run_id) is dg.DagsterRunStatus.NOT_STARTED, "control: its code server listens"
+    before_the_code_server_starts()
+    with socket.create_server(("127.0.0.1", port)):
+        assert status_of(place, run_id) is dg.DagsterRunStatus.FAILURE
+        assert place.instance.event_log_storage.get_concurrency_run_ids() == set(), "the pool is given back"
