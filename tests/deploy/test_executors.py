@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from dagster._check import CheckError
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._core.system_config.objects import ResolvedRunConfig
 from dagster._grpc.types import ExecuteStepArgs
 from dagster._serdes import pack_value
 from dagster_celery.config import TASK_EXECUTE_PLAN_NAME
@@ -20,19 +22,24 @@ from apex_pipeline.orchestration.celery_steps import application
 from apex_pipeline.orchestration.executors import ANY_WORKER, QUEUE_TAG, queued
 from apex_pipeline.orchestration.location import definitions
 from apex_pipeline.settings import ExecutionSettings, Executor
-from tests.orchestration.conftest import Place
+from tests.orchestration.conftest import Place, environment_restored
 
 CANARY = "canary-of-a-broker-5518"
 QUEUES = {"futu_history": "futu", "futu_cash_flow": "futu", "ib_history": "ib", "bars": "futu"}
 
 
+BROKER_URL = f"redis://:{CANARY}@127.0.0.1:1/0"
+RESULT_URL = f"redis://:{CANARY}@127.0.0.1:1/1"
+
+
 @pytest.fixture
-def by_celery(monkeypatch: pytest.MonkeyPatch) -> None:
+def by_celery() -> Iterator[None]:
     """The environment of a deployment with Celery."""
-    monkeypatch.setenv("APEX_EXECUTOR", Executor.CELERY)
-    monkeypatch.setenv("APEX_CELERY_BROKER_URL", f"redis://:{CANARY}@127.0.0.1:1/0")
-    monkeypatch.setenv("APEX_CELERY_RESULT_URL", f"redis://:{CANARY}@127.0.0.1:1/0")
-    monkeypatch.setenv("APEX_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    with environment_restored():
+        os.environ["APEX_EXECUTOR"] = Executor.CELERY
+        os.environ["APEX_CELERY_BROKER_URL"] = BROKER_URL
+        os.environ["APEX_DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/nothing"
+        yield
 
 
 def executor_of(job: str) -> str:
@@ -47,6 +54,30 @@ def test_steps_run_in_their_run_unless_a_setting_says_otherwise() -> None:
 def test_the_setting_gives_the_steps_of_every_load_to_celery_and_keeps_snapshots_where_they_are() -> None:
     assert {executor_of(job) for job in ("backfill_job", "daily_job", "intraday_job", "derive_job")} == {"celery"}
     assert executor_of("snapshot_job") == "in_process"
+
+
+def celery_of(job: str) -> tuple[str, str]:
+    """Where a run of this job gives its steps, and where it is told how they ended."""
+    told = ResolvedRunConfig.build(definitions().resolve_job_def(job)).execution.execution_engine_config
+    return told["broker"], told["backend"]
+
+
+@pytest.mark.usefixtures("by_celery")
+def test_the_results_of_steps_are_kept_by_their_broker_unless_a_setting_says_otherwise() -> None:
+    assert celery_of("daily_job") == (BROKER_URL, BROKER_URL)
+    os.environ["APEX_CELERY_RESULT_URL"] = RESULT_URL
+    assert celery_of("daily_job") == (BROKER_URL, RESULT_URL)
+
+
+@pytest.mark.parametrize("results", ["", f", celery_result_url: '{RESULT_URL}'"], ids=["the broker's", "its own"])
+def test_a_run_finds_the_celery_that_only_a_file_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: str
+) -> None:
+    (tmp_path / "apex.yaml").write_text(f"execution: {{executor: celery, celery_broker_url: '{BROKER_URL}'{results}}}")
+    monkeypatch.chdir(tmp_path)
+    with environment_restored():
+        os.environ["APEX_DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/nothing"
+        assert celery_of("daily_job") == (BROKER_URL, RESULT_URL if results else BROKER_URL)
 
 
 def test_on_kubernetes_each_step_is_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
