@@ -107,6 +107,22 @@ def test_the_worker_of_the_unit_is_the_one_that_the_tests_run() -> None:
     assert "-A apex_pipeline.worker worker -Q %i" in text
 
 
+def enabled(folder: Path, unit: str) -> set[str]:
+    """What starts a unit once it is enabled on a machine with these units."""
+    installed = folder / "etc" / "systemd" / "system"
+    installed.mkdir(parents=True)
+    for path in UNITS.iterdir():
+        shutil.copy(path, installed)
+    subprocess.run(["systemctl", f"--root={folder}", "enable", unit], check=True, capture_output=True)
+    return {link.parent.name for link in installed.glob("*.wants/*") if link.name == unit}
+
+
+@pytest.mark.skipif(shutil.which("systemctl") is None, reason="systemctl is missing: apt-get install systemd")
+def test_a_machine_that_is_only_a_worker_starts_it_after_a_reboot(tmp_path: Path) -> None:
+    assert "multi-user.target.wants" in enabled(tmp_path / "worker", "apex-worker@futu.service")
+    assert enabled(tmp_path / "daemon", "apex-daemon.service") == {"apex.target.wants"}, "control: with apex.target only"
+
+
 def commands(unit: str, name: str) -> list[list[str]]:
     """What a line of this name in a unit starts, with the programs of this checkout."""
     here = str(Path(sys.executable).parent)
