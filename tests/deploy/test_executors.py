@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from dagster._grpc.types import ExecuteStepArgs
 from dagster._serdes import pack_value
 from dagster_celery.config import TASK_EXECUTE_PLAN_NAME
 
+from apex_pipeline import settings
+from apex_pipeline.cli.opening import opened, with_dagster
 from apex_pipeline.orchestration.assets import ASSETS
 from apex_pipeline.orchestration.celery_steps import application
 from apex_pipeline.orchestration.executors import ANY_WORKER, QUEUE_TAG, queued
 from apex_pipeline.orchestration.location import definitions
-from apex_pipeline.settings import ExecutionSettings, Executor
-from tests.orchestration.conftest import Place, environment_restored
+from apex_pipeline.settings import PROJECT_DIR, ExecutionSettings, Executor
+from tests.orchestration.conftest import Place, databases, environment_restored
 
 CANARY = "canary-of-a-broker-5518"
 QUEUES = {"futu_history": "futu", "futu_cash_flow": "futu", "ib_history": "ib", "bars": "futu"}
@@ -111,6 +114,40 @@ def test_a_worker_without_a_database_that_others_reach_says_so(tmp_path: Path) -
     ended = subprocess.run(program, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode
     assert "APEX_DATABASE_URL must be set" in ended.stderr
+
+
+@pytest.fixture
+def dagster_urls(server_url: str) -> Iterator[tuple[str, str]]:
+    """A business database and Dagster's, which are dropped afterwards."""
+    with databases(server_url) as urls:
+        yield urls
+
+
+@pytest.mark.parametrize(
+    ("executor", "laid_out"), [(Executor.IN_PROCESS, "dagster.yaml"), (Executor.CELERY, "deploy/celery/dagster.yaml")]
+)
+def test_apex_lays_out_the_dagster_home_of_the_executor(
+    dagster_urls: tuple[str, str], tmp_path: Path, executor: Executor, laid_out: str
+) -> None:
+    url, dagster_url = dagster_urls
+    configured = replace(
+        settings.load(environ={}, config_file=tmp_path / "no.yaml"),
+        home=tmp_path,
+        database_url=url,
+        dagster_database_url=dagster_url,
+        execution=ExecutionSettings(executor, celery_broker_url=BROKER_URL),
+    )
+    with environment_restored(), opened(configured, writing=True) as found:
+        with_dagster(found)
+    assert (tmp_path / "dagster" / "dagster.yaml").read_bytes() == (PROJECT_DIR / laid_out).read_bytes()
+
+
+@pytest.mark.usefixtures("by_celery")
+def test_a_worker_lays_out_the_dagster_home_of_celery(tmp_path: Path) -> None:
+    program = [sys.executable, "-c", "import apex_pipeline.worker"]
+    subprocess.run(program, env={**os.environ, "APEX_HOME": str(tmp_path)}, cwd=tmp_path, check=True)
+    celery = PROJECT_DIR / "deploy" / "celery" / "dagster.yaml"
+    assert (tmp_path / "dagster" / "dagster.yaml").read_bytes() == celery.read_bytes()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The units of one host are accepted by systemd, start what is there, and may touch little."""
 
+import os
 import re
 import shutil
 import socket
@@ -147,3 +148,20 @@ def test_a_code_server_that_starts_again_on_its_port_ends_the_runs_that_died_wit
     with socket.create_server(("127.0.0.1", port)):
         assert status_of(place, run_id) is dg.DagsterRunStatus.FAILURE
         assert place.instance.event_log_storage.get_concurrency_run_ids() == set(), "the pool is given back"
+
+
+@pytest.mark.parametrize(
+    ("executor", "laid_out"), [("in_process", "dagster.yaml"), ("celery", "deploy/celery/dagster.yaml")]
+)
+def test_the_home_that_the_units_lay_out_is_the_one_of_the_executor(
+    tmp_path: Path, executor: str, laid_out: str
+) -> None:
+    home = tmp_path / "state" / "dagster"
+    told = {"APEX_EXECUTOR": executor, "APEX_CELERY_BROKER_URL": "redis://127.0.0.1:1/0", "DAGSTER_HOME": str(home)}
+    for command in commands("apex-prepare.service", "ExecStart"):
+        if command[1] != "migrate" and command[-1] != "migrate":
+            subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, **told}, umask=0o077)
+    assert {path.name for path in home.iterdir()} == {"dagster.yaml", "workspace.yaml"}
+    assert (home / "dagster.yaml").read_bytes() == (PROJECT_DIR / laid_out).read_bytes()
+    assert (home / "workspace.yaml").read_bytes() == (PROJECT_DIR / "workspace.yaml").read_bytes()
+    assert {path.stat().st_mode & 0o077 for path in (home, *home.iterdir())} == {0}
