@@ -22,6 +22,7 @@ from apex_pipeline.configuration.names import FILE_KEYS
 from apex_pipeline.orchestration.assets import ASSETS
 from apex_pipeline.orchestration.executors import ANY_WORKER, QUEUE_TAG
 from apex_pipeline.settings import PROJECT_DIR
+from tests.deploy.test_celery_files import flat
 
 FOLDER = PROJECT_DIR / "deploy" / "kubernetes"
 VERSIONS = ("1.31", kubernetes_validate.latest_version())
@@ -55,6 +56,8 @@ CHART: dict[str, Any] = {
     "computeLogManager": {"type", "config"},
     "pythonLogs": {"pythonLogLevel", "managedPythonLoggers", "dagsterHandlerConfig"},
     "retention": {"enabled", "schedule", "sensor", "autoMaterialize"},
+    "scheduler": {"type", "config"},
+    "additionalInstanceConfig": FREE,
     "telemetry": {"enabled"},
     "ingress": {"enabled"},
 }  # fmt: skip
@@ -77,6 +80,18 @@ MONITORING = {
     "cancelTimeoutSeconds": "cancel_timeout_seconds", "maxResumeRunAttempts": "max_resume_run_attempts",
     "pollIntervalSeconds": "poll_interval_seconds", "freeSlotsAfterRunEndSeconds": "free_slots_after_run_end_seconds",
 }  # fmt: skip
+RETRIES = {
+    "enabled": "enabled", "maxRetries": "max_retries", "retryOnAssetOrOpFailure": "retry_on_asset_or_op_failure",
+}  # fmt: skip
+OF_THE_CHART = {"storage", "run_storage", "run_launcher"}
+"""Where runs are kept and started is what a cluster is for."""
+DIFFERENT = {
+    ("concurrency", "runs", "max_concurrent_runs"),  # a run only waits for its steps
+    ("run_monitoring", "max_runtime_seconds"),  # the chart has no name for it; Kubernetes tells of a job that is gone
+    ("run_monitoring", "max_resume_run_attempts"),  # the chart always writes it
+    ("scheduler", "module"),  # the chart names Dagster's modules by their old names
+    ("compute_logs", "module"),
+}
 SECRETS = {
     "apex-database": {"APEX_DATABASE_URL"},
     "apex-ib": {"IB_FLEX_TOKEN", "IB_FLEX_QUERY_ID"},
@@ -140,7 +155,16 @@ def instance() -> dict[str, Any]:
         "run_storage": {"module": "dagster_postgres.run_storage", "class": "PostgresRunStorage", "config": postgres},
         "run_launcher": {"module": "dagster_celery_k8s", "class": "CeleryK8sRunLauncher", "config": celery_launcher()},
         "run_monitoring": {MONITORING[name]: value for name, value in monitoring.items()},
-        "run_retries": {"enabled": retries["enabled"], "max_retries": retries["maxRetries"]},
+        "run_retries": {RETRIES[name]: value for name, value in retries.items()},
+        "scheduler": {
+            "module": "dagster.core.scheduler",
+            "class": VALUES["scheduler"]["type"],
+            "config": {"max_tick_retries": VALUES["scheduler"]["config"]["daemonScheduler"]["maxTickRetries"]},
+        },
+        "compute_logs": {
+            "module": "dagster.core.storage.noop_compute_log_manager",
+            "class": VALUES["computeLogManager"]["type"],
+        },
         "concurrency": {
             "pools": {
                 "default_limit": concurrency["pools"]["defaultLimit"],
@@ -151,6 +175,7 @@ def instance() -> dict[str, Any]:
         "retention": {kind: {"purge_after_days": retention[kind]["purgeAfterDays"]} for kind in ("schedule", "sensor")},
         "python_logs": {"managed_python_loggers": VALUES["pythonLogs"]["managedPythonLoggers"]},
         "telemetry": VALUES["telemetry"],
+        **VALUES["additionalInstanceConfig"],
     }
 
 
@@ -200,6 +225,21 @@ def test_dagster_accepts_the_instance_that_the_chart_makes_of_them() -> None:
     assert checked.success, checked.errors
     wrong = {**instance(), "run_monitoring": {"enabled": True, "poll_seconds": 60}}
     assert not validate_config(dagster_instance_config_schema(), wrong).success, "control"
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> set[tuple[str, ...]]:
+    """What two instances do not say alike, beside what belongs to the chart."""
+    both = flat(one), flat(other)
+    paths = {path for tree in both for path in tree if path[0] not in OF_THE_CHART}
+    return {path for path in paths if both[0].get(path) != both[1].get(path)}
+
+
+def test_the_instance_that_the_chart_makes_of_them_does_what_the_one_of_one_machine_does() -> None:
+    own = yaml.safe_load((PROJECT_DIR / "dagster.yaml").read_text())
+    assert differences(own, instance()) == DIFFERENT, "copy what changed in dagster.yaml to values.yaml"
+    forgotten = {**instance(), "run_retries": {"enabled": True, "max_retries": 2}}
+    again = ("run_retries", "retry_on_asset_or_op_failure")
+    assert differences(own, forgotten) == {*DIFFERENT, again}, "control: a refused token would be tried again"
 
 
 def test_dagster_accepts_both_run_launchers() -> None:
