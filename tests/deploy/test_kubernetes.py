@@ -5,6 +5,7 @@ for what the chart makes of them, the jobs that dagster-k8s makes of that, and t
 """
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -97,6 +98,43 @@ SECRETS = {
     "apex-ib": {"IB_FLEX_TOKEN", "IB_FLEX_QUERY_ID"},
 }
 """Secrets that people make, by what the README says they hold."""
+
+
+PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)")
+
+
+def pins(lock: str) -> dict[str, set[str]]:
+    """The packages of a lock by their normal names, and their versions: one, or one for each platform."""
+    found: dict[str, set[str]] = {}
+    for line in (PROJECT_DIR / lock).read_text().splitlines():
+        if told := PIN.match(line):
+            found.setdefault(told[1].lower().replace("_", "-"), set()).add(told[2])
+    return found
+
+
+def needed() -> set[str]:
+    """The packages that the image must hold: to run the program, its extras of the values, and to install it."""
+    told = tomllib.loads((PROJECT_DIR / "pyproject.toml").read_text())
+    extras = told["project"]["optional-dependencies"]
+    asked = [*told["project"]["dependencies"], *extras["celery"], *extras["kubernetes"]]
+    return {re.split(r"[<>=!\[; ]", one)[0].lower().replace("_", "-") for one in (*asked, "hatchling", "editables")}
+
+
+def test_the_locks_of_the_image_hold_everything_that_the_values_start() -> None:
+    lines = (FOLDER / "Dockerfile").read_text()
+    locks = re.findall(r"pip install --require-hashes -r (\S+)", lines)
+    held = set().union(*(pins(lock) for lock in locks))
+    assert needed() <= held
+    assert all(re.search(rf"^COPY {re.escape(lock)} ", lines, re.MULTILINE) for lock in locks)
+    assert needed() - set(pins("requirements.lock")) == {"dagster-k8s", "dagster-celery-k8s"}, "control"
+
+
+def test_the_image_holds_the_versions_that_the_tests_ran_with() -> None:
+    tried, held = pins("requirements-checking.lock"), pins("deploy/kubernetes/requirements.lock")
+    assert {name: (told, tried.get(name)) for name, told in held.items() if told != tried.get(name)} == {}
+    text = (FOLDER / "requirements.lock").read_text()
+    assert text.count("--hash=sha256:") >= len(held)
+    assert "://" not in text, "no index is named"
 
 
 def values(name: str) -> dict[str, Any]:

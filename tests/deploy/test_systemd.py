@@ -121,7 +121,9 @@ def enabled(folder: Path, unit: str) -> set[str]:
 @pytest.mark.skipif(shutil.which("systemctl") is None, reason="systemctl is missing: apt-get install systemd")
 def test_a_machine_that_is_only_a_worker_starts_it_after_a_reboot(tmp_path: Path) -> None:
     assert "multi-user.target.wants" in enabled(tmp_path / "worker", "apex-worker@futu.service")
-    assert enabled(tmp_path / "daemon", "apex-daemon.service") == {"apex.target.wants"}, "control: with apex.target only"
+    assert enabled(tmp_path / "daemon", "apex-daemon.service") == {"apex.target.wants"}, (
+        "control: with apex.target only"
+    )
 
 
 def commands(unit: str, name: str) -> list[list[str]]:
