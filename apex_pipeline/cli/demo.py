@@ -101,6 +101,8 @@ def simulated(scenario: Scenario, configured: Settings, wish: DemoWish) -> Gener
         yield replace(
             configured,
             brokers=BROKERS,
+            # years without a day of trading would only be grey in Dagster, and be counted at every look
+            history_start=max(configured.history_start, scenario.start.replace(month=1, day=1)),
             schedules=False,  # the simulators tell of nothing after the demo began; a person may start them
             futu=FutuSettings("127.0.0.1", futu.port, None, (), (), 10, 30 / SPEED, 400),
             ib=IbSettings(

@@ -12,13 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import sqlalchemy as sa
-from dagster import DagsterEventType, EventLogEntry
+from dagster import AssetCheckKey, DagsterEventType, EventLogEntry, PartitionsDefinition
 from dagster._core.errors import DagsterInvariantViolationError
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.asset_check_state import AssetCheckState
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres.event_log import PostgresEventLogStorage
+from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from dagster_postgres.storage import DagsterPostgresStorage
 from dagster_postgres.utils import pg_url_from_config
 
@@ -53,11 +55,24 @@ class _Stored(NamedTuple):
     row: Mapping[str, Any]
 
 
+class _Remembered(NamedTuple):
+    """The state of a check as of an event; every change of a check or a run is one, and so is a wipe."""
+
+    newest: int | None
+    days: PartitionsDefinition | None
+    state: AssetCheckState
+
+
+def _is_known(remembered: _Remembered | None, newest: int | None, days: PartitionsDefinition | None) -> bool:
+    return remembered is not None and (remembered.newest, remembered.days) == (newest, days)
+
+
 class BatchedEventLogStorage(PostgresEventLogStorage):
     """The same rows as `PostgresEventLogStorage`, those of a batch in one transaction of few statements."""
 
     def __init__(self, postgres_url: str, *, should_autocreate_tables: bool = True) -> None:
         self._tables_seen: set[str] = set()
+        self._check_states: dict[AssetCheckKey, _Remembered] = {}
         super().__init__(postgres_url, should_autocreate_tables)
 
     def has_table(self, table_name: str) -> bool:
@@ -65,6 +80,13 @@ class BatchedEventLogStorage(PostgresEventLogStorage):
         if table_name not in self._tables_seen and super().has_table(table_name):
             self._tables_seen.add(table_name)
         return table_name in self._tables_seen
+
+    def _has_asset_key_col_on_connection(self, conn: sa.Connection, column_name: str) -> bool:
+        """Remembered as tables are: Dagster asks for every asset of a page."""
+        name = f"asset_keys.{column_name}"
+        if name not in self._tables_seen and super()._has_asset_key_col_on_connection(conn, column_name):
+            self._tables_seen.add(name)
+        return name in self._tables_seen
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store all of the events or none; Dagster then tries them one by one.
@@ -84,6 +106,21 @@ class BatchedEventLogStorage(PostgresEventLogStorage):
             self._store_asset_keys(connection, stored)
             _store_planned_checks(connection, stored)
             _store_evaluations(connection, stored)
+
+    def get_asset_check_state(
+        self, keys: Sequence[tuple[AssetCheckKey, PartitionsDefinition | None]]
+    ) -> Mapping[AssetCheckKey, AssetCheckState]:
+        """Which days of each check passed and failed, made anew only after something happened.
+
+        Dagster makes it of every day of every check for every request of its page, half a second for a year.
+        """
+        with self.index_connection() as connection:
+            newest = connection.execute(sa.select(sa.func.max(SqlEventLogStorageTable.c.id))).scalar()
+        unknown = [(key, days) for key, days in keys if not _is_known(self._check_states.get(key), newest, days)]
+        if unknown:
+            made = super().get_asset_check_state(unknown)
+            self._check_states |= {key: _Remembered(newest, days, made[key]) for key, days in unknown}
+        return {key: self._check_states[key].state for key, _ in keys}
 
     def _store_asset_keys(self, connection: sa.Connection, stored: Iterable[_Stored]) -> None:
         """Note the last event of each type for each asset, in an order that two runs cannot lock each other in."""
@@ -164,12 +201,32 @@ def _execution(
     }
 
 
+class RememberingScheduleStorage(PostgresScheduleStorage):
+    """The same rows as `PostgresScheduleStorage`; what is there is looked for once, not once for each schedule."""
+
+    def __init__(self, postgres_url: str, *, should_autocreate_tables: bool = True) -> None:
+        self._there: set[str] = set()
+        super().__init__(postgres_url, should_autocreate_tables)
+
+    def has_built_index(self, migration_name: str) -> bool:
+        """Whether a migration of Dagster's was done."""
+        if migration_name not in self._there and super().has_built_index(migration_name):
+            self._there.add(migration_name)
+        return migration_name in self._there
+
+    def _has_instigators_table(self, conn: sa.Connection) -> bool:
+        if "instigators" not in self._there and super()._has_instigators_table(conn):
+            self._there.add("instigators")
+        return "instigators" in self._there
+
+
 class PooledPostgresStorage(DagsterPostgresStorage):
     """The same tables and settings as `DagsterPostgresStorage`; one connection at rest for each of its three parts."""
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(postgres_url, inst_data=inst_data)
         self._event_log_storage = BatchedEventLogStorage(postgres_url, should_autocreate_tables=False)
+        self._schedule_storage = RememberingScheduleStorage(postgres_url, should_autocreate_tables=False)
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:

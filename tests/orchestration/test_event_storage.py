@@ -20,10 +20,12 @@ from dagster._core.events import (
     StepMaterializationData,
 )
 from dagster_postgres.event_log import PostgresEventLogStorage
+from dagster_postgres.schedule_storage import PostgresScheduleStorage
+from sqlalchemy.event import listen
 from sqlalchemy.exc import IntegrityError
 
 from apex_pipeline.orchestration.partitions import daily
-from apex_pipeline.orchestration.storage import BatchedEventLogStorage
+from apex_pipeline.orchestration.storage import BatchedEventLogStorage, RememberingScheduleStorage
 from apex_pipeline.settings import sqlalchemy_url
 from tests.store.rows import connected
 
@@ -225,3 +227,57 @@ def test_a_table_is_looked_for_until_it_is_there(empty_url: str, storage: Batche
         cursor.execute("DROP TABLE later")
     assert storage.has_table("later"), "it is not asked for again"
     assert storage.supports_asset_checks
+
+
+def statements(storage: PostgresEventLogStorage | PostgresScheduleStorage) -> list[str]:
+    """Collects what a storage asks its database from now on."""
+    asked: list[str] = []
+
+    def noted(_connection: object, _cursor: object, text: str, *_: object) -> None:
+        asked.append(text)
+
+    listen(storage._engine, "before_cursor_execute", noted)  # pyright: ignore[reportPrivateUsage]
+    return asked
+
+
+def test_the_states_of_checks_are_made_anew_after_every_event_and_only_then(
+    storage: BatchedEventLogStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story, key = Story(), dg.AssetCheckKey(ORDERS, "filled")
+
+    def states() -> dict[str, list[str]]:
+        told = storage.get_asset_check_state([(key, daily)])[key].subsets
+        days = {status.value: one.subset_value.get_partition_keys() for status, one in told.items()}
+        return {status: sorted(some) for status, some in days.items() if some}
+
+    with dg.instance_for_test() as instance:
+        storage.register_instance(instance)
+        monkeypatch.setattr(instance, "_event_storage", storage)
+        storage.store_event_batch([story.checked("filled", DAYS[0])])
+        asked = statements(storage)
+        assert states() == {"SUCCEEDED": [DAYS[0]]}
+        assert len(asked) > 1
+        asked.clear()
+        assert states() == {"SUCCEEDED": [DAYS[0]]}
+        assert len(asked) == 1, "for the newest event"
+        storage.store_event_batch([story.checked("filled", DAYS[1], passed=False)])
+        assert states() == {"SUCCEEDED": [DAYS[0]], "FAILED": [DAYS[1]]}
+
+
+def test_what_is_there_is_looked_for_once(empty_url: str, storage: BatchedEventLogStorage) -> None:
+    ours, theirs = (kind(sqlalchemy_url(empty_url)) for kind in (RememberingScheduleStorage, PostgresScheduleStorage))
+    assert ours.supports_batch_queries
+    assert theirs.supports_batch_queries
+    assert not ours.has_built_index("no_such_migration")
+    asked, of_theirs = statements(ours), statements(theirs)
+    assert ours.supports_batch_queries
+    assert theirs.supports_batch_queries
+    assert asked == []
+    assert of_theirs, "control"
+    assert storage.has_asset_key_col("cached_status_data")
+    asked = statements(storage)
+    assert storage.has_asset_key_col("cached_status_data")
+    assert not storage.has_asset_key_col("no_such_column")
+    assert all("cached_status_data" not in text for text in asked)
+    ours.dispose()
+    theirs.dispose()
