@@ -286,6 +286,15 @@ def _alert_variables(told: AlertSettings) -> dict[str, str | None]:
     }
 
 
+def export_celery(execution: ExecutionSettings) -> None:
+    """Make this process and its children see where Celery is, whether the environment or a file tells it."""
+    urls = {
+        "APEX_CELERY_BROKER_URL": execution.celery_broker_url,
+        "APEX_CELERY_RESULT_URL": execution.celery_result_url,
+    }
+    os.environ.update({name: url for name, url in urls.items() if url})
+
+
 def export(settings: Settings) -> None:
     """Make this process and its children see these settings; what is unset is removed, whatever file lies about."""
     values = environment_of(settings)

@@ -21,7 +21,8 @@ def ready(configured: Settings) -> Celery:
     if not configured.database_url:
         raise ConfigError("APEX_DATABASE_URL must be set: runs and workers share one database")
     settings.export(configured)
-    prepare(configured.home, configured.dagster_database_url or sibling_database(configured.database_url))
+    dagster_url = configured.dagster_database_url or sibling_database(configured.database_url)
+    prepare(configured.home, dagster_url, configured.execution.executor)
     definitions.defs.get_repository_def()
     return application(configured.execution)
 

@@ -71,7 +71,7 @@ def with_dagster(found: Opened) -> None:
     from apex_pipeline.orchestration.home import prepare
 
     ensure_database(found.dagster_url)
-    prepare(found.settings.home, found.dagster_url)
+    prepare(found.settings.home, found.dagster_url, found.settings.execution.executor)
 
 
 def require_brokers(configured: Settings, brokers: Sequence[str] | None = None) -> None:

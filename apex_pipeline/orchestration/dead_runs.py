@@ -1,10 +1,14 @@
 """Tells runs whose process died from runs that live, and ends the dead ones: nobody else would.
 
 A dead run looks alive for ever and keeps its broker's pool, so that the next run would wait without end.
+
+`python -m apex_pipeline.orchestration.dead_runs` does it once, before a code server starts whose port is always the
+same: once it listens, runs that died with the one before it look like its own.
 """
 
 import json
 import socket
+import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +17,7 @@ from uuid import uuid4
 import dagster as dg
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from apex_pipeline import settings
 from apex_pipeline.store.db import Database
 
 LOCK_TAG = "apex/lock"
@@ -71,3 +76,14 @@ def _is_closed_here(server: Mapping[str, Any]) -> bool:
         return False
     with socket.socket() as probe:
         return probe.connect_ex((host, port)) != 0
+
+
+def main() -> None:
+    """End what is dead, and say which runs that were."""
+    with dg.DagsterInstance.get() as opened, Database(settings.load()) as db:
+        for run_id in end_dead_runs(opened, db):
+            sys.stdout.write(f"ended run {run_id}: its process is gone\n")
+
+
+if __name__ == "__main__":
+    main()

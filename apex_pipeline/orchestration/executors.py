@@ -37,11 +37,13 @@ def executor(chosen: Executor) -> dg.ExecutorDefinition:
     if chosen is Executor.CELERY:
         from dagster_celery import celery_executor
 
+        execution = settings.load().execution
+        settings.export_celery(execution)  # Dagster keeps the names with a job, and reads the URLs when it runs
         return celery_executor.configured(
             {
                 "broker": {"env": "APEX_CELERY_BROKER_URL"},
                 "backend": {"env": "APEX_CELERY_RESULT_URL"},
-                "config_source": celery_options(settings.load().execution.celery_lease_seconds),
+                "config_source": celery_options(execution.celery_lease_seconds),
             }
         )
     if chosen is Executor.CELERY_K8S:

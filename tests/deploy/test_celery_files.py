@@ -1,5 +1,6 @@
 """The files of a deployment with Celery stay in step with those of one machine."""
 
+import re
 from typing import Any
 
 import yaml
@@ -11,6 +12,7 @@ from apex_pipeline.settings import PROJECT_DIR
 
 CELERY = PROJECT_DIR / "deploy" / "celery"
 DIFFERENT = {("concurrency", "runs", "max_concurrent_runs")}
+FROM_AN_INDEX = re.compile(r"(?:pip|uv|pipx)\b[^\n]* (?:install|add) [^\n]*apex[-_]pipeline")
 
 
 def flat(tree: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
@@ -39,3 +41,9 @@ def test_every_setting_of_the_example_of_a_worker_is_one_that_is_read() -> None:
     lines = (CELERY / "worker.env.example").read_text().splitlines()
     told = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
     assert told <= set(FILE_KEYS.values())
+
+
+def test_nobody_is_told_to_install_this_project_from_an_index_where_a_stranger_may_have_its_name() -> None:
+    pages = [*PROJECT_DIR.glob("*.md"), *(PROJECT_DIR / "docs").rglob("*.md"), *(PROJECT_DIR / "deploy").rglob("*.md")]
+    assert not [page for page in pages if FROM_AN_INDEX.search(page.read_text())]
+    assert FROM_AN_INDEX.search("pip install 'apex-pipeline[celery]'"), "control"

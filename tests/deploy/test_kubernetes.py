@@ -5,6 +5,7 @@ for what the chart makes of them, the jobs that dagster-k8s makes of that, and t
 """
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ from apex_pipeline.configuration.names import FILE_KEYS
 from apex_pipeline.orchestration.assets import ASSETS
 from apex_pipeline.orchestration.executors import ANY_WORKER, QUEUE_TAG
 from apex_pipeline.settings import PROJECT_DIR
+from tests.deploy.test_celery_files import flat
 
 FOLDER = PROJECT_DIR / "deploy" / "kubernetes"
 VERSIONS = ("1.31", kubernetes_validate.latest_version())
@@ -55,6 +57,8 @@ CHART: dict[str, Any] = {
     "computeLogManager": {"type", "config"},
     "pythonLogs": {"pythonLogLevel", "managedPythonLoggers", "dagsterHandlerConfig"},
     "retention": {"enabled", "schedule", "sensor", "autoMaterialize"},
+    "scheduler": {"type", "config"},
+    "additionalInstanceConfig": FREE,
     "telemetry": {"enabled"},
     "ingress": {"enabled"},
 }  # fmt: skip
@@ -77,11 +81,60 @@ MONITORING = {
     "cancelTimeoutSeconds": "cancel_timeout_seconds", "maxResumeRunAttempts": "max_resume_run_attempts",
     "pollIntervalSeconds": "poll_interval_seconds", "freeSlotsAfterRunEndSeconds": "free_slots_after_run_end_seconds",
 }  # fmt: skip
+RETRIES = {
+    "enabled": "enabled", "maxRetries": "max_retries", "retryOnAssetOrOpFailure": "retry_on_asset_or_op_failure",
+}  # fmt: skip
+OF_THE_CHART = {"storage", "run_storage", "run_launcher"}
+"""Where runs are kept and started is what a cluster is for."""
+DIFFERENT = {
+    ("concurrency", "runs", "max_concurrent_runs"),  # a run only waits for its steps
+    ("run_monitoring", "max_runtime_seconds"),  # the chart has no name for it; Kubernetes tells of a job that is gone
+    ("run_monitoring", "max_resume_run_attempts"),  # the chart always writes it
+    ("scheduler", "module"),  # the chart names Dagster's modules by their old names
+    ("compute_logs", "module"),
+}
 SECRETS = {
     "apex-database": {"APEX_DATABASE_URL"},
     "apex-ib": {"IB_FLEX_TOKEN", "IB_FLEX_QUERY_ID"},
 }
 """Secrets that people make, by what the README says they hold."""
+
+
+PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)")
+
+
+def pins(lock: str) -> dict[str, set[str]]:
+    """The packages of a lock by their normal names, and their versions: one, or one for each platform."""
+    found: dict[str, set[str]] = {}
+    for line in (PROJECT_DIR / lock).read_text().splitlines():
+        if told := PIN.match(line):
+            found.setdefault(told[1].lower().replace("_", "-"), set()).add(told[2])
+    return found
+
+
+def needed() -> set[str]:
+    """The packages that the image must hold: to run the program, its extras of the values, and to install it."""
+    told = tomllib.loads((PROJECT_DIR / "pyproject.toml").read_text())
+    extras = told["project"]["optional-dependencies"]
+    asked = [*told["project"]["dependencies"], *extras["celery"], *extras["kubernetes"]]
+    return {re.split(r"[<>=!\[; ]", one)[0].lower().replace("_", "-") for one in (*asked, "hatchling", "editables")}
+
+
+def test_the_locks_of_the_image_hold_everything_that_the_values_start() -> None:
+    lines = (FOLDER / "Dockerfile").read_text()
+    locks = re.findall(r"pip install --require-hashes -r (\S+)", lines)
+    held = set().union(*(pins(lock) for lock in locks))
+    assert needed() <= held
+    assert all(re.search(rf"^COPY {re.escape(lock)} ", lines, re.MULTILINE) for lock in locks)
+    assert needed() - set(pins("requirements.lock")) == {"dagster-k8s", "dagster-celery-k8s"}, "control"
+
+
+def test_the_image_holds_the_versions_that_the_tests_ran_with() -> None:
+    tried, held = pins("requirements-checking.lock"), pins("deploy/kubernetes/requirements.lock")
+    assert {name: (told, tried.get(name)) for name, told in held.items() if told != tried.get(name)} == {}
+    text = (FOLDER / "requirements.lock").read_text()
+    assert text.count("--hash=sha256:") >= len(held)
+    assert "://" not in text, "no index is named"
 
 
 def values(name: str) -> dict[str, Any]:
@@ -140,7 +193,16 @@ def instance() -> dict[str, Any]:
         "run_storage": {"module": "dagster_postgres.run_storage", "class": "PostgresRunStorage", "config": postgres},
         "run_launcher": {"module": "dagster_celery_k8s", "class": "CeleryK8sRunLauncher", "config": celery_launcher()},
         "run_monitoring": {MONITORING[name]: value for name, value in monitoring.items()},
-        "run_retries": {"enabled": retries["enabled"], "max_retries": retries["maxRetries"]},
+        "run_retries": {RETRIES[name]: value for name, value in retries.items()},
+        "scheduler": {
+            "module": "dagster.core.scheduler",
+            "class": VALUES["scheduler"]["type"],
+            "config": {"max_tick_retries": VALUES["scheduler"]["config"]["daemonScheduler"]["maxTickRetries"]},
+        },
+        "compute_logs": {
+            "module": "dagster.core.storage.noop_compute_log_manager",
+            "class": VALUES["computeLogManager"]["type"],
+        },
         "concurrency": {
             "pools": {
                 "default_limit": concurrency["pools"]["defaultLimit"],
@@ -151,6 +213,7 @@ def instance() -> dict[str, Any]:
         "retention": {kind: {"purge_after_days": retention[kind]["purgeAfterDays"]} for kind in ("schedule", "sensor")},
         "python_logs": {"managed_python_loggers": VALUES["pythonLogs"]["managedPythonLoggers"]},
         "telemetry": VALUES["telemetry"],
+        **VALUES["additionalInstanceConfig"],
     }
 
 
@@ -200,6 +263,21 @@ def test_dagster_accepts_the_instance_that_the_chart_makes_of_them() -> None:
     assert checked.success, checked.errors
     wrong = {**instance(), "run_monitoring": {"enabled": True, "poll_seconds": 60}}
     assert not validate_config(dagster_instance_config_schema(), wrong).success, "control"
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> set[tuple[str, ...]]:
+    """What two instances do not say alike, beside what belongs to the chart."""
+    both = flat(one), flat(other)
+    paths = {path for tree in both for path in tree if path[0] not in OF_THE_CHART}
+    return {path for path in paths if both[0].get(path) != both[1].get(path)}
+
+
+def test_the_instance_that_the_chart_makes_of_them_does_what_the_one_of_one_machine_does() -> None:
+    own = yaml.safe_load((PROJECT_DIR / "dagster.yaml").read_text())
+    assert differences(own, instance()) == DIFFERENT, "copy what changed in dagster.yaml to values.yaml"
+    forgotten = {**instance(), "run_retries": {"enabled": True, "max_retries": 2}}
+    again = ("run_retries", "retry_on_asset_or_op_failure")
+    assert differences(own, forgotten) == {*DIFFERENT, again}, "control: a refused token would be tried again"
 
 
 def test_dagster_accepts_both_run_launchers() -> None:

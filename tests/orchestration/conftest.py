@@ -110,7 +110,7 @@ def made_place(
         configured = change(_settings(home, url, futu, flex))
         stack.enter_context(environment_restored())
         settings.export(configured)
-        folder = prepare(home, dagster_url)
+        folder = prepare(home, dagster_url, configured.execution.executor)
         db = stack.enter_context(Database(url))
         yield Place(configured, scenario, db, stack.enter_context(instance()), futu, flex, folder)
 
