@@ -35,7 +35,7 @@ check: .venv/checking
 	@$(BIN)/deptry . 2>&1
 	@$(BIN)/squawk --assume-in-transaction --pg-version 15.0 --exclude $(LINTED_OTHERWISE) migrations/*.sql
 
-bench: setup
+bench: .venv/checking
 	@$(BIN)/python -m bench $(BENCH)
 
 faults: .venv/checking

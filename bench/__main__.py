@@ -1,4 +1,7 @@
-"""`python -m bench [full | strategies … | reconciliation … | live …]`: all parts, or one alone."""
+"""`python -m bench [full | strategies … | reconciliation … | live … | ui]`: all parts, or one alone.
+
+The page (`ui`) is only measured when it is asked for: it needs Chromium and a whole demo.
+"""
 
 import json
 import os
@@ -35,6 +38,11 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["live"]:
         live.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["ui"]:
+        from bench import ui  # Playwright is an extra
+
+        ui.main()
         return
     full = sys.argv[1:] == ["full"]
     today = datetime.now(UTC).date()

@@ -20,7 +20,7 @@ PLACEHOLDER = "PASSWORD"
 def move(configured: Settings, url: str) -> None:
     """Copy the database and Dagster's beside it to the server of `url`, and say what to set."""
     if not url.startswith(("postgresql://", "postgres://")):
-        raise ConfigError(f"{url!r} is not an address of PostgreSQL: postgresql://user@host:5432/apex is one")
+        raise ConfigError("that is not an address of PostgreSQL: postgresql://user@host:5432/apex is one")
     database_name(url)
     if configured.database_url:
         _move(configured, configured.database_url, url)
@@ -32,7 +32,9 @@ def move(configured: Settings, url: str) -> None:
 def _move(configured: Settings, source: str, target: str) -> None:
     beside = configured.dagster_database_url or sibling_database(source)
     pairs = {source: target} if beside == source else {source: target, beside: sibling_database(target)}
-    present = [(old, new) for old, new in pairs.items() if is_there(old)]
+    if not is_there(source):
+        raise ConfigError(f"{where(source)} does not exist: there is nothing to move (APEX_DATABASE_URL, APEX_HOME)")
+    present = [(old, new) for old, new in pairs.items() if old == source or is_there(old)]
     for _, new in present:
         ensure_database(new)
     with progress() as observe:

@@ -18,6 +18,7 @@ from apex_pipeline import settings
 from apex_pipeline.domain.alerts import OF_RUNS, FailedRun
 from apex_pipeline.notify.channels import channels_of
 from apex_pipeline.notify.outbox import tick
+from apex_pipeline.orchestration.described import sensor
 from apex_pipeline.orchestration.maintenance import FREQUENT_JOBS
 from apex_pipeline.orchestration.resources import Storage
 from apex_pipeline.orchestration.tags import BROKER_TAG, RANGE_END, RANGE_START
@@ -37,7 +38,7 @@ _NUMBERS = re.compile(r"\d+")
 PARTITION, FIRST_RUN, RETRIED_BY = "dagster/partition", "dagster/root_run_id", "dagster/auto_retry_run_id"
 
 
-@dg.sensor(minimum_interval_seconds=SECONDS_BETWEEN, default_status=dg.DefaultSensorStatus.RUNNING)
+@sensor(minimum_interval_seconds=SECONDS_BETWEEN, default_status=dg.DefaultSensorStatus.RUNNING)
 def alerts(context: dg.SensorEvaluationContext, storage: Storage) -> dg.SkipReason:
     """Tells a webhook and mail of failed runs, refusals, missed deadlines, ERROR breaks and unknown words."""
     configured = settings.load()

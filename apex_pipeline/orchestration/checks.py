@@ -18,6 +18,7 @@ from dagster._core.events import DagsterEventBatchMetadata, generate_event_batch
 
 from apex_pipeline.domain.checks import CHECKS, CheckName, Severity
 from apex_pipeline.domain.reconciliation import Break, BreakState
+from apex_pipeline.orchestration.catalogue import PAGES_AT
 from apex_pipeline.orchestration.partitions import daily, span
 from apex_pipeline.orchestration.resources import Storage
 from apex_pipeline.pipeline import reconcile_days
@@ -28,6 +29,7 @@ from apex_pipeline.store.repositories.breaks import BreakRepository
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 ROWS_SHOWN = 50
+MORE = f"[When a check fails]({PAGES_AT}operations.md#when-a-check-fails) tells what each cause asks of you."
 
 
 def _spec(check: CheckName) -> dg.AssetCheckSpec:
@@ -146,5 +148,5 @@ def _evidence(breaks: Sequence[Break], compared: int, skipped: str | None) -> di
         evidence["offenders"] = dg.MetadataValue.table(
             records=[dg.TableRecord(narrow(row)) for row in breaks[:ROWS_SHOWN]]
         )
-        evidence["what_to_do"] = dg.MetadataValue.md(details(breaks))
+        evidence["what_to_do"] = dg.MetadataValue.md(f"{details(breaks)}\n\n{MORE}")
     return evidence

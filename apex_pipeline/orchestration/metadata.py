@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import Any
 
 import dagster as dg
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
 from apex_pipeline.bar_extraction import BarsLoaded
+from apex_pipeline.domain.models import Broker
 from apex_pipeline.orchestration.catalogue import column_lineage
 from apex_pipeline.orchestration.partitions import span
 from apex_pipeline.pipeline import Ingested
@@ -26,7 +28,8 @@ MISSING_SHOWN = 30
 
 
 GLANCES: Mapping[str, Callable[[Database], str]] = {
-    **dict.fromkeys(("orders_raw_futu", "orders_raw_ib"), coverage_glance),
+    "orders_raw_futu": partial(coverage_glance, broker=Broker.FUTU),
+    "orders_raw_ib": partial(coverage_glance, broker=Broker.IB),
     "fees_norm": fees_glance,
     "realized_pnl": gains_glance,
     "strategies": strategies_glance,
@@ -89,26 +92,35 @@ def report_rows(
     days: Mapping[date, Mapping[str, Any]] | None = None,
     newest: Mapping[str, Any] | None = None,
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """One result per table that the run asks for, with the rows of each day of the run and what else is known of it.
+    """One result per table that the run asks for, with the rows of each day of the run.
 
-    `days`: what is known of single days. `newest`, pictures and lineage stand on the newest day only, which the page of
-    an asset shows first: a year of copies would fill the event log.
+    `days`: what else is known of single days. `about`, which is of the whole run, `newest`, pictures and lineage stand
+    on the newest day only, which the page of an asset shows first: on every day they would be counted as the day's, and
+    fill the event log.
     """
     first, last = span(context.partition_keys)
     for table in (table for table in tables if dg.AssetKey(table) in context.selected_asset_keys):
         counts = rows_by_day(db, table, first, last)
         keys = {key: date.fromisoformat(key) for key in context.partition_keys}
         told = {
-            key: {"dagster/partition_row_count": counts.get(day, 0), **about, **(days or {}).get(day, {})}
+            key: {"dagster/partition_row_count": counts.get(day, 0), **(days or {}).get(day, {})}
             for key, day in keys.items()
         }
-        told[context.partition_keys[-1]] |= {**(newest or {}), **_glance(db, table), **column_lineage(table)}
+        shown = {**about, **(newest or {}), **_glance(context, db, table), **column_lineage(table)}
+        told[context.partition_keys[-1]] |= shown
         _tell_partitions(context, dg.AssetKey(table), told)
         yield dg.MaterializeResult(asset_key=table)
 
 
-def _glance(db: Database, table: str) -> Mapping[str, Any]:
-    return {"glance": dg.MetadataValue.md(GLANCES[table](db))} if table in GLANCES else {}
+def _glance(context: dg.AssetExecutionContext, db: Database, table: str) -> Mapping[str, Any]:
+    """The picture of a table; one that cannot be drawn is told in the log and fails nothing that it shows."""
+    if table not in GLANCES:
+        return {}
+    try:
+        return {"glance": dg.MetadataValue.md(GLANCES[table](db))}
+    except Exception:
+        context.log.exception(f"what {table} looks like could not be drawn; its rows are stored")
+        return {}
 
 
 def _tell_partitions(

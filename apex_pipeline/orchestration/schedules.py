@@ -29,6 +29,7 @@ from apex_pipeline.live.history import ZONE
 from apex_pipeline.live.snapshot_plan import plan_of
 from apex_pipeline.orchestration.assets import DERIVED, MARKET
 from apex_pipeline.orchestration.checks import checks
+from apex_pipeline.orchestration.described import schedule
 from apex_pipeline.orchestration.jobs import daily_job, derive_job, intraday_config, intraday_job
 from apex_pipeline.orchestration.maintenance import maintenance_job
 from apex_pipeline.orchestration.partitions import TIMEZONE
@@ -152,7 +153,7 @@ def _cron(tick: time) -> str:
     return f"{tick.minute} {tick.hour} * * *"
 
 
-@dg.schedule(cron_schedule="30 6 * * *", job=daily_job, execution_timezone=NEW_YORK, default_status=STATUS)
+@schedule(cron_schedule="30 6 * * *", job=daily_job, execution_timezone=NEW_YORK, default_status=STATUS)
 def ib_daily(context: dg.ScheduleEvaluationContext, storage: Storage) -> Asked:
     """Early in the morning of New York: the statement of the day before, if a market of IB's accounts traded then."""
     at = _at(context)
@@ -169,7 +170,7 @@ def ib_daily(context: dg.ScheduleEvaluationContext, storage: Storage) -> Asked:
     return [_request("ib", (due.first, _hong_kong(at)), key=key, tables=tables, tags={SESSION_TAG: key})]
 
 
-@dg.schedule(cron_schedule="*/15 * * * *", job=intraday_job, execution_timezone="UTC", default_status=STATUS)
+@schedule(cron_schedule="*/15 * * * *", job=intraday_job, execution_timezone="UTC", default_status=STATUS)
 def during_sessions_every_quarter(context: dg.ScheduleEvaluationContext, storage: Storage) -> Asked:
     """While a market in use trades: today's orders, trades and positions. What is checked waits for the close."""
     config, at = settings.load(), _at(context)
@@ -201,7 +202,7 @@ def _raw_of_today(broker: str) -> set[str]:
     return {table for step, tables in STEPS[broker].items() if step != CASH_STEP for table in tables}
 
 
-@dg.schedule(
+@schedule(
     cron_schedule=cron_of(plan_of(settings.load()).pipeline),
     job=snapshot_job,
     execution_timezone="UTC",
@@ -223,7 +224,7 @@ def snapshots_every_few_minutes(context: dg.ScheduleEvaluationContext, storage: 
     return [dg.RunRequest(run_key=f"{at:%Y-%m-%dT%H:%MZ}")]
 
 
-@dg.schedule(cron_schedule="45 */2 * * *", job=daily_job, execution_timezone="UTC", default_status=STATUS)
+@schedule(cron_schedule="45 */2 * * *", job=daily_job, execution_timezone="UTC", default_status=STATUS)
 def catch_up(context: dg.ScheduleEvaluationContext, storage: Storage) -> Asked:
     """Every two hours: sessions that the table of loads lacks, from the oldest on; of an empty one, the look-back."""
     asked: list[dg.RunRequest] = []
@@ -273,7 +274,7 @@ def _missing(repository: TimetableRepository, broker: str, at: datetime) -> list
     return missing_sessions(markets, told, at, by_statement=broker == "ib")
 
 
-@dg.schedule(cron_schedule="0 11 * * 0", job=daily_job, execution_timezone=TIMEZONE, default_status=STATUS)
+@schedule(cron_schedule="0 11 * * 0", job=daily_job, execution_timezone=TIMEZONE, default_status=STATUS)
 def weekly_reread(context: dg.ScheduleEvaluationContext) -> Asked:
     """Every Sunday in Hong Kong: the last 90 days once more, whatever was loaded, and everything that follows."""
     today = _hong_kong(_at(context))
@@ -291,7 +292,7 @@ def weekly_reread(context: dg.ScheduleEvaluationContext) -> Asked:
     return asked or dg.SkipReason("; ".join(reasons) or "no broker is configured")
 
 
-@dg.schedule(cron_schedule="0 15 2 * *", job=derive_job, execution_timezone=TIMEZONE, default_status=STATUS)
+@schedule(cron_schedule="0 15 2 * *", job=derive_job, execution_timezone=TIMEZONE, default_status=STATUS)
 def monthly_reconciliation(context: dg.ScheduleEvaluationContext, storage: Storage) -> Asked:
     """On the second of each month: every check on every day that was ever loaded, a run for each year."""
     with storage.open() as db:
@@ -315,7 +316,7 @@ def monthly_reconciliation(context: dg.ScheduleEvaluationContext, storage: Stora
     ]
 
 
-@dg.schedule(cron_schedule="20 6 * * *", job=maintenance_job, execution_timezone=TIMEZONE, default_status=STATUS)
+@schedule(cron_schedule="20 6 * * *", job=maintenance_job, execution_timezone=TIMEZONE, default_status=STATUS)
 def maintenance_daily(context: dg.ScheduleEvaluationContext) -> Asked:
     """Every morning in Hong Kong, after the loads of the night: what Dagster keeps of old runs is cut back."""
     if found := run_of_schedule(context.instance, "maintenance_daily"):

@@ -4,12 +4,13 @@ import dagster as dg
 
 from apex_pipeline import settings
 from apex_pipeline.orchestration.dead_runs import end_dead_runs
+from apex_pipeline.orchestration.described import sensor
 from apex_pipeline.orchestration.resources import Storage
 
 STATUS = dg.DefaultSensorStatus.RUNNING if settings.load().schedules else dg.DefaultSensorStatus.STOPPED
 
 
-@dg.sensor(minimum_interval_seconds=300, default_status=STATUS)
+@sensor(minimum_interval_seconds=300, default_status=STATUS)
 def dead_runs(context: dg.SensorEvaluationContext, storage: Storage) -> dg.SkipReason:
     """Every five minutes: runs whose process is gone are ended, and give back the pools of brokers that they held."""
     with storage.open() as db:

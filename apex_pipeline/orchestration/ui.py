@@ -41,7 +41,7 @@ def door_of(folder: Path, port: int, host: str = HOST, names: Iterable[str] = ()
 
     Cookies hold for all ports of a machine: each has its own.
     """
-    hosts = own_hosts(port, {*NAMES, host})
+    hosts = own_hosts(port, {*NAMES, _bracketed(host)})
     origins = own_origins(hosts) | {f"https://{name}" for name in names}
     return Door(hosts | frozenset(names), origins, token_of(folder), f"apex_ui_{port}")
 
@@ -68,6 +68,17 @@ def _pages(context: WorkspaceProcessContext) -> Starlette:
     return application
 
 
+def place_of(host: str, port: int) -> str:
+    """Where a server that listens there is reached from this machine."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # looked up, not listened on
+    return f"http://{_bracketed(reached)}:{port}"
+
+
+def _bracketed(host: str) -> str:
+    """A host as addresses have it: colons of IPv6 would be taken for that of the port."""
+    return f"[{host}]" if ":" in host else host
+
+
 class SelfTest(threading.Thread):
     """Attacks the guard of a server that starts, then opens it, or ends the server if an attack was not refused."""
 
@@ -76,17 +87,25 @@ class SelfTest(threading.Thread):
         self.holds = False
         self._guard = guard
         self._server = server
-        self._place = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104  # compared only
+        self._place = place_of(host, port)
 
     def run(self) -> None:
-        if not self._wait():
-            return
-        passed = [name for name, answer in self._attacks() if answer.headers.get("x-apex-refused") != name]
-        if passed:
-            sys.stderr.write(f"the guard of the page does not hold ({', '.join(passed)}): nothing is served\n")
+        try:
+            found = self._found()
+        except httpx.HTTPError as error:
+            found = f"the guard of the page could not be tried ({error})"
+        if found:
+            sys.stderr.write(f"{found}: nothing is served\n")
             self._server.should_exit = True
         else:
             self.holds = self._guard.is_open = True
+
+    def _found(self) -> str:
+        """What is wrong with the guard; nothing if it holds."""
+        if not self._wait():
+            return f"the page did not start within {ATTACK_SECONDS} s"
+        passed = [name for name, answer in self._attacks() if answer.headers.get("x-apex-refused") != name]
+        return f"the guard of the page does not hold ({', '.join(passed)})" if passed else ""
 
     def _wait(self) -> bool:
         deadline = time.monotonic() + ATTACK_SECONDS

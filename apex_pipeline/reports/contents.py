@@ -14,10 +14,10 @@ from apex_pipeline.reports.figures import (
     gains_by_month,
     gains_by_name,
 )
-from apex_pipeline.reports.reading import Read, break_row, facts, open_breaks, read_all
+from apex_pipeline.reports.reading import MOST_STRATEGIES, Read, break_row, facts, open_breaks, read_all
 from apex_pipeline.reports.reconciliation import AGREES
 from apex_pipeline.reports.summary import Tile, counted, tiles_of
-from apex_pipeline.reports.tables import Reader, ReportTable
+from apex_pipeline.reports.tables import Reader, ReportTable, first_rows
 from apex_pipeline.store.db import Database
 
 
@@ -129,9 +129,11 @@ def _strategies(read: Read) -> Section:
         for row in read.rows["chains"]
     ]
     none = "no chain was rolled, adjusted or assigned"
-    timelines = ReportTable("strategy_timelines", "Chains step by step", read.rows["timelines"], none)
+    title = "Chains that were rolled, adjusted or assigned, newest first"
+    listed = first_rows("chains", title, chains, MOST_STRATEGIES, none)
+    timelines = ReportTable("strategy_timelines", "These chains step by step", read.rows["timelines"], none)
     tables = (
-        ReportTable("chains", "Chains that were rolled, adjusted or assigned, newest first", chains, none),
+        listed,
         timelines,
         read.tables["wheels"], read.tables["strategy_types"], read.tables["strategy_cards"], read.tables["review"],
     )  # fmt: skip

@@ -108,7 +108,8 @@ def _column(axis: Scale, band: Decimal, place: int, series: Sequence[Series], *,
 
 def bar_chart(rows: Sequence[tuple[str, Decimal]], unit: str, said: str) -> str:
     """One bar per name, its words above it; what is negative goes to the left of zero."""
-    low, high = min(ZERO, *(amount for _, amount in rows)), max(ZERO, *(amount for _, amount in rows))
+    amounts = [ZERO, *(amount for _, amount in rows)]
+    low, high = min(amounts), max(amounts)
     whole = (high - low) or Decimal(1)
     zero = -low / whole * 100
     drawn = [

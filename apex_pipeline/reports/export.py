@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from apex_pipeline.domain.money import places_of
+from apex_pipeline.reports.files import private_folder, replacing
 from apex_pipeline.reports.rendering import page_of_tables
 from apex_pipeline.reports.tables import ReportTable, cell
 
@@ -28,25 +29,31 @@ WIDEST = 76
 
 def write_report(tables: Sequence[ReportTable], folder: Path, form: Format) -> list[Path]:
     """Write the tables below `folder`, which is created; returns the files: one page, or one file per table."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     if form == "html":
         path = folder / "report.html"
-        path.write_text(page_of_tables(tables), "utf-8")
+        with replacing(path) as new:
+            new.write_text(page_of_tables(tables), "utf-8")
         return [path]
     return [_write_table(table, folder, form) for table in tables]
 
 
 def _write_table(table: ReportTable, folder: Path, form: Format) -> Path:
     path = folder / f"{_file_name(table.name)}.{form}"
-    if form == "csv":
-        with path.open("w", encoding="utf-8", newline="") as file:
-            # lines end as RFC 4180 has it; the writer quotes a cell that holds either half of an ending
-            writer = csv.writer(file, lineterminator="\r\n")
-            writer.writerow(map(safe, table.columns))
-            writer.writerows([safe(cell(value)) for value in row.values()] for row in table.rows)
-    else:
-        pq.write_table(exact(table), path)
+    with replacing(path) as new:
+        if form == "csv":
+            _write_csv(table, new)
+        else:
+            pq.write_table(exact(table), new)
     return path
+
+
+def _write_csv(table: ReportTable, path: Path) -> None:
+    """Lines end as RFC 4180 has it; the writer quotes a cell that holds either half of an ending."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\r\n")
+        writer.writerow(map(safe, table.columns))
+        writer.writerows([safe(cell(value)) for value in row.values()] for row in table.rows)
 
 
 def _file_name(name: str) -> str:

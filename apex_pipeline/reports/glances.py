@@ -3,9 +3,11 @@
 Each is a few tens of kilobytes at most, and its pictures are in it.
 """
 
-from collections.abc import Iterable
-from datetime import UTC
+from collections.abc import Iterable, Mapping
+from datetime import UTC, timedelta
+from typing import Any
 
+from apex_pipeline.domain.models import Broker
 from apex_pipeline.reports.figures import (
     Figure,
     coverage_figures,
@@ -27,6 +29,12 @@ from apex_pipeline.store.db import Database
 
 ROWS = 20
 """Rows of a table unless told otherwise."""
+
+COLOURS = "Green days are loaded in full, blue ones in part, red ones not at all; on grey ones nobody trades."
+NARROW = ("severity", "age_in_business_days", "check", "subject", "what_to_do")
+"""Columns of an open break that fit Dagster's page."""
+DAYS = 54 * 7
+"""Of a calendar: a year, whatever the day of the week."""
 
 NOTHING_YET = "Nothing to draw yet."
 
@@ -62,18 +70,25 @@ def fees_glance(db: Database, reader: Reader = UTC, most: int = ROWS) -> str:
     return _glance(fee_figures(rows), [ReportTable("fees", "Newest fees", newest, "none yet")], reader)
 
 
-def coverage_glance(db: Database, reader: Reader = UTC, most: int = ROWS) -> str:
-    """Which days are loaded, by account, with those that are not and the commands that load them."""
-    rows = db.fetch("report_calendar")
+def coverage_glance(db: Database, broker: Broker, reader: Reader = UTC, most: int = ROWS) -> str:
+    """Which days of the newest year a broker's accounts are loaded for, and the commands that load the others."""
+    rows = [_newest(row) for row in db.fetch("report_calendar") if row["broker"] == broker]
     missing = ReportTable("missing", "Days not loaded in full", missing_days(rows)[:most], "none")
-    return _glance(coverage_figures(rows), [missing], reader)
+    return f"{_glance(coverage_figures(rows), [missing], reader)}\n\n{COLOURS}"
 
 
 def breaks_glance(db: Database, reader: Reader = UTC, most: int = ROWS) -> str:
     """Open breaks by age, and those that matter most with the commands that tell more."""
     ages = ReportTable("break_ages", "Open breaks by age in business days", db.fetch("report_break_ages"), AGREES)
-    worst = open_breaks(db.fetch("report_recon_open", **EVER)[:most])
+    rows = open_breaks(db.fetch("report_recon_open", **EVER)[:most]).rows
+    worst = ReportTable("open_breaks", "Open breaks", [{name: row[name] for name in NARROW} for row in rows], AGREES)
     return markdown([ages.at(reader), worst.at(reader)])
+
+
+def _newest(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the calendar of coverage, cut to its newest year."""
+    states = row["states"][-DAYS:]
+    return {**row, "first_day": row["first_day"] + timedelta(len(row["states"]) - len(states)), "states": states}
 
 
 def _glance(figures: Iterable[Figure], tables: Iterable[ReportTable], reader: Reader) -> str:

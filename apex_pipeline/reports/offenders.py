@@ -10,7 +10,8 @@ from shlex import quote
 from typing import Any
 
 from apex_pipeline.domain.instruments import plain
-from apex_pipeline.domain.reconciliation import SET_RIGHT, Break, BreakState
+from apex_pipeline.domain.next_steps import meaning, next_step
+from apex_pipeline.domain.reconciliation import SET_RIGHT, Break
 from apex_pipeline.reports.strategies import markdown
 from apex_pipeline.reports.tables import ReportTable
 from apex_pipeline.store.copy_text import to_json
@@ -62,7 +63,7 @@ def _facts(row: Break) -> Mapping[str, str]:
         "expected": expected,
         "actual": actual,
         "difference": delta,
-        "cause": row.cause or "",
+        "cause": f"{row.cause or ''}{meaning(row)}",
         "account": " ".join(filter(None, (row.broker, row.account_id))),
         "day": str(row.business_date or ""),
         "explained by": " ".join(filter(None, (row.rule or row.note, *row.follows))),
@@ -71,11 +72,11 @@ def _facts(row: Break) -> Mapping[str, str]:
 
 
 def _commands(row: Break) -> str:
-    """One block that a person copies from; an open break has also what asks the broker again."""
-    lines = [*_told_by(row), *_mended_by(row)]
+    """One block that a person copies from, and what to do next."""
+    lines = list(_told_by(row))
     width = max(len(command) for command, _ in lines)
     block = "\n".join(f"{command:<{width}}  # {why}" for command, why in lines)
-    return f"```\n{block}\n```\n\nIt closes by itself when the next run finds that both sides agree."
+    return f"```\n{block}\n```\n\nNext: {next_step(row)}. It closes by itself when both sides agree again."
 
 
 def _told_by(row: Break) -> Iterator[tuple[str, str]]:
@@ -83,16 +84,6 @@ def _told_by(row: Break) -> Iterator[tuple[str, str]]:
     yield f"apex why {row.break_uid}", "the rows, the records and the bytes behind it"
     for name in row.evidence.get("rows") or ():
         yield f"apex why {quote(' '.join(str(name).split()))}", "one of these rows alone"
-
-
-def _mended_by(row: Break) -> Iterator[tuple[str, str]]:
-    if row.state is not BreakState.OPEN:
-        return
-    if row.broker and row.business_date:
-        day = row.business_date
-        wish = f"--broker {row.broker.lower()} --force --from-date {day} --to-date {day}"
-        yield f"apex backfill {wish}", "asks the broker again for this day"
-    yield f"apex breaks --explain {row.break_uid} --reason TEXT", "if it stays: why it is right as it is"
 
 
 def _sides(row: Break) -> tuple[str, str, str]:

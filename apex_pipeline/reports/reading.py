@@ -17,8 +17,8 @@ from apex_pipeline.reports.tables import Reader, ReportTable, report_tables
 from apex_pipeline.store.db import Database
 
 EVER: Mapping[str, Any] = {"from_date": date(1990, 1, 1), "to_date": date.max}
-MOST_CHAINS = 200
-"""Chains on the page."""
+MOST_STRATEGIES = 200
+"""Strategies, and chains of them, on the page."""
 MOST = 1_000_000
 """Rows of an exported table."""
 BREAK_COLUMNS = (
@@ -46,7 +46,8 @@ def read_all(db: Database, reader: Reader = UTC, names: Names = OWN) -> Read:
 
 
 def _read(db: Database, reader: Reader, names: Names) -> Read:
-    found = [*report_tables(db, reader), *risk_tables(db, reader), *strategy_tables(db, reader)]
+    strategies = strategy_tables(db, reader, MOST_STRATEGIES)
+    found = [*report_tables(db, reader), *risk_tables(db, reader, MOST), *strategies]
     tables = {table.name: names.table(table) for table in found}
     scope = db.fetchrow("report_scope") or {}
     step = step_of(scope["valued_days"])
@@ -56,9 +57,9 @@ def _read(db: Database, reader: Reader, names: Names) -> Read:
         "ages": db.fetch("report_break_ages"),
         "open": db.fetch("report_recon_open", **EVER),
         "settled": db.fetch("report_recon_settled", **EVER),
-        "chains": db.fetch("report_chains", most=MOST_CHAINS),
-        "timelines": db.fetch("chains_timelines", most=MOST_CHAINS),
-        "unknown": [*_unpriced(tables["positions"].rows), *db.fetch("report_unknown")],
+        "chains": db.fetch("report_chains", most=MOST_STRATEGIES),
+        "timelines": db.fetch("chains_timelines", most=MOST_STRATEGIES),
+        "unknown": _unknown(db, tables["positions"].rows),
         **_gain_rows(db),
     }
     return Read(scope, tables, {name: names.rows(some) for name, some in rows.items()}, step)
@@ -90,10 +91,14 @@ def export_tables(db: Database, reader: Reader = UTC, names: Names = OWN) -> lis
             "break_ages": db.fetch("report_break_ages"),
             "chains": db.fetch("report_chains", most=MOST),
             "missing_days": missing_days(db.fetch("report_calendar")),
-            "unknown": facts(db.fetch("report_unknown")),
+            "unknown": facts(_unknown(db, next(one.rows for one in found if one.name == "positions"))),
         }
     tables = [*found, *(ReportTable(name, name.replace("_", " ").capitalize(), some) for name, some in more.items())]
     return [names.table(table).at(reader) for table in tables]
+
+
+def _unknown(db: Database, positions: Rows) -> list[dict[str, Any]]:
+    return [*_unpriced(positions), *db.fetch("report_unknown")]
 
 
 def _unpriced(positions: Rows) -> list[dict[str, Any]]:

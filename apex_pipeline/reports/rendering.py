@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from apex_pipeline.reports.contents import Report, Section
 from apex_pipeline.reports.figures import Drawing, Figure
+from apex_pipeline.reports.files import private_folder, replacing
 from apex_pipeline.reports.markup import shown
 from apex_pipeline.reports.tables import ReportTable
 
@@ -145,7 +146,7 @@ def _hash(text: str) -> str:
 
 def write_page(report: Report, folder: Path) -> Path:
     """Write `report.html` below a folder, which is created."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "report.html"
-    path.write_text(page(report), "utf-8")
+    path = private_folder(folder) / "report.html"
+    with replacing(path) as new:
+        new.write_text(page(report), "utf-8")
     return path

@@ -4,7 +4,7 @@ from datetime import UTC
 from typing import Any
 
 from apex_pipeline.domain.results import RiskSignal
-from apex_pipeline.reports.tables import Reader, ReportTable
+from apex_pipeline.reports.tables import Reader, ReportTable, first_rows
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.risk import standing_signals
 
@@ -15,7 +15,7 @@ ROWS = 20
 def risk_tables(db: Database, reader: Reader = UTC, most: int = ROWS) -> list[ReportTable]:
     """The signals that stand, of limits and of engines, breaches first, at most `most`."""
     rows = [_row(signal) for signal in standing_signals(db, most)]
-    return [ReportTable("risk_signals", "Limits of risk that are passed", rows, "none").at(reader)]
+    return [first_rows("risk_signals", "Limits of risk that are passed", rows, most, "none").at(reader)]
 
 
 def _row(signal: RiskSignal) -> dict[str, Any]:

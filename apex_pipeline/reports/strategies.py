@@ -5,27 +5,28 @@ from datetime import UTC
 from typing import Any
 
 from apex_pipeline.domain.strategies.cards import display_name
-from apex_pipeline.reports.tables import Reader, ReportTable, cell
+from apex_pipeline.reports.tables import Reader, ReportTable, cell, first_rows
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.chains import Review, review_queue
 
 ROWS = 20
 """Rows of a table unless told otherwise."""
 
+MARKDOWN_ROWS = 100
+"""Rows of a table in Markdown, which is stored with every run that tells it."""
+
 
 def strategy_tables(db: Database, reader: Reader = UTC, most: int = ROWS) -> list[ReportTable]:
     """The tables about strategies, at most `most` rows each, with instants as this reader sees them."""
-    timelines = db.fetch("chains_timelines", most=most)[:most]
+    types = list(map(_named, db.fetch("cards_by_type", most=most)))
+    cards = list(map(_card, db.fetch("cards_newest", most=most)))
+    timelines, wheels = db.fetch("chains_timelines", most=most), db.fetch("chains_wheels", most=most)
+    changed, none = "Chains that were rolled, adjusted or assigned", "no chain was rolled, adjusted or assigned"
     tables = [
-        ReportTable("strategy_types", "Strategies by type", list(map(_named, db.fetch("cards_by_type", most=most)))),
-        ReportTable("strategy_cards", "Newest strategies", list(map(_card, db.fetch("cards_newest", most=most)))),
-        ReportTable(
-            "strategy_timelines",
-            "Chains that were rolled, adjusted or assigned",
-            timelines,
-            "no chain was rolled, adjusted or assigned",
-        ),
-        ReportTable("wheels", "Wheels", db.fetch("chains_wheels", most=most), "no short put was assigned"),
+        first_rows("strategy_types", "Strategies by type", types, most),
+        first_rows("strategy_cards", "Newest strategies", cards, most),
+        first_rows("strategy_timelines", changed, timelines, most, none),
+        first_rows("wheels", "Wheels", wheels, most, "no short put was assigned"),
     ]
     return [*(table.at(reader) for table in tables), review_table(db, reader, most)]
 
@@ -33,7 +34,7 @@ def strategy_tables(db: Database, reader: Reader = UTC, most: int = ROWS) -> lis
 def review_table(db: Database, reader: Reader = UTC, most: int = ROWS) -> ReportTable:
     """The strategies of which a mistake would matter most, with the command that accepts the best other reading."""
     rows = list(map(_reviewed, review_queue(db, most)))
-    return ReportTable("review", "Worth a look", rows, "nothing is in doubt").at(reader)
+    return first_rows("review", "Worth a look", rows, most, "nothing is in doubt").at(reader)
 
 
 def markdown(tables: Iterable[ReportTable]) -> str:
@@ -45,8 +46,9 @@ def _table(table: ReportTable) -> str:
     if not table.rows:
         return _plain(table.note)
     lines = [_line(column.replace("_", " ") for column in table.columns), _line("---" for _ in table.columns)]
-    lines += [_line(map(_plain, table.cells(row))) for row in table.rows]
-    return "\n".join(lines)
+    lines += [_line(map(_plain, table.cells(row))) for row in table.rows[:MARKDOWN_ROWS]]
+    left = len(table.rows) - MARKDOWN_ROWS
+    return "\n".join([*lines, *([f"\n… and {left} more"] if left > 0 else ())])
 
 
 def _line(cells: Iterable[str]) -> str:

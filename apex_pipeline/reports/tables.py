@@ -42,6 +42,13 @@ class ReportTable:
         return [cell(value, self.forms) for value in row.values()]
 
 
+def first_rows(
+    name: str, title: str, rows: Sequence[Mapping[str, Any]], most: int, note: str = "nothing"
+) -> ReportTable:
+    """A table of the first `most` rows; its title says so where there may be more, for nobody read further."""
+    return ReportTable(name, title if len(rows) < most else f"{title} (the first {most})", rows[:most], note)
+
+
 def _at(value: Any, zone: tzinfo) -> Any:
     return value.astimezone(zone) if isinstance(value, datetime) else value
 

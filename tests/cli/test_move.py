@@ -12,7 +12,7 @@ from apex_pipeline import settings
 from apex_pipeline.cli.move import move
 from apex_pipeline.errors import ConfigError
 from apex_pipeline.settings import sibling_database
-from tests.store.rows import query, value
+from tests.store.rows import asked, query, value
 
 SECRET = "odd-secret"
 
@@ -77,9 +77,9 @@ def test_a_password_is_not_shown(here: str, there: str, tmp_path: Path, capsys: 
 def test_a_password_among_the_parameters_is_not_shown_either(
     here: str, there: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    moved(tmp_path, f"{there}&password={SECRET}", APEX_DATABASE_URL=here)
+    moved(tmp_path, asked(there, f"password={SECRET}"), APEX_DATABASE_URL=here)
     told = capsys.readouterr()
-    assert f"APEX_DATABASE_URL={there}&password=PASSWORD" in told.out
+    assert f"APEX_DATABASE_URL={asked(there, 'password=PASSWORD')}" in told.out
     assert SECRET not in told.out + told.err
 
 
@@ -106,6 +106,22 @@ def test_without_a_dagster_storage_the_data_alone_is_moved(
     moved(tmp_path, there, APEX_DATABASE_URL=second)
     assert value(there, "SELECT count(*) FROM orders") == 1
     assert "dagster" not in capsys.readouterr().out
+
+
+def test_a_database_that_does_not_exist_is_not_moved_and_nothing_is_made(
+    here: str, there: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError, match="nothing to move"):
+        moved(tmp_path, there, APEX_DATABASE_URL=sibling_database(here, "apex_test_misspelt"))
+    assert capsys.readouterr().out == ""
+    for name in (_name(there), _name(sibling_database(there))):
+        assert value(here, "SELECT count(*) FROM pg_database WHERE datname = %s", name) == 0
+
+
+def test_a_refused_address_is_not_repeated(here: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not an address of PostgreSQL") as refused:
+        moved(tmp_path, f"postgresql+psycopg2://apex:{SECRET}@db:5432/apex", APEX_DATABASE_URL=here)
+    assert SECRET not in str(refused.value)
 
 
 @pytest.fixture

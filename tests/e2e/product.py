@@ -13,6 +13,8 @@ from pathlib import Path
 
 from apex_pipeline.orchestration.processes import free_port
 from apex_pipeline.settings import PROJECT_DIR
+from apex_pipeline.store.db import Database
+from apex_pipeline.store.embedded import EmbeddedServer
 
 PROGRAM = """
 import signal
@@ -47,6 +49,12 @@ class Demo:
         return subprocess.run(
             command, env=environment(self.home), capture_output=True, text=True, timeout=seconds, check=False
         )
+
+    @contextmanager
+    def database(self) -> Generator[Database]:
+        """The demo's own database."""
+        with EmbeddedServer(self.home) as server, Database(server.url("apex")) as db:
+            yield db
 
 
 def environment(home: Path) -> dict[str, str]:

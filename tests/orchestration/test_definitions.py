@@ -14,9 +14,12 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 
 from apex_pipeline.definitions import defs
 from apex_pipeline.domain.calendars import CALENDARS
+from apex_pipeline.orchestration import schedules
+from apex_pipeline.orchestration.alerting import alerts
 from apex_pipeline.orchestration.assets import ASSETS
 from apex_pipeline.orchestration.checks import checks
 from apex_pipeline.orchestration.partitions import daily
+from apex_pipeline.orchestration.sensors import SENSORS
 from apex_pipeline.settings import PROJECT_DIR
 from apex_pipeline.store.db import Database
 
@@ -353,3 +356,8 @@ def test_importing_is_quick(bare: dict[str, Any]) -> None:
 
 def test_the_first_partition_is_the_configured_start_of_history(tmp_path: Any) -> None:
     assert loaded_elsewhere({"APEX_HISTORY_START": "2024-02-29"}, tmp_path)["first"] == "2024-02-29"
+
+
+def test_every_schedule_and_sensor_says_what_it_is_for() -> None:
+    for one in (*schedules.SCHEDULES, *SENSORS, alerts):
+        assert (one.description or "").endswith("."), one.name

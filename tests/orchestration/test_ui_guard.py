@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import httpx
 import pytest
 import uvicorn
 
-from apex_pipeline.loopback import own_hosts, own_origins
 from apex_pipeline.orchestration.processes import HOST, free_port
 from apex_pipeline.orchestration.ui import SelfTest, door_of
 from apex_pipeline.orchestration.ui_guard import RULES, Asked, Door, Guard, Message, Receive, Rule, Scope, Send, refused
@@ -186,24 +186,46 @@ def test_a_link_of_another_site_offers_the_person_to_go_on(door: Door) -> None:
 
 
 @pytest.mark.parametrize("without", ["host", "origin", "site", "media-type", "token"])
-def test_a_guard_that_does_not_hold_serves_nothing(door: Door, capfd: pytest.CaptureFixture[str], without: str) -> None:
-    told, said = tried({name: rule for name, rule in RULES.items() if name != without}, door), capfd.readouterr().err
+def test_a_guard_that_does_not_hold_serves_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], without: str
+) -> None:
+    rules = {name: rule for name, rule in RULES.items() if name != without}
+    told, said = tried(rules, tmp_path), capfd.readouterr().err
     assert not told
     assert "the guard of the page does not hold" in said
     assert without in said
 
 
-def test_a_guard_that_holds_is_opened(door: Door) -> None:
-    assert tried(RULES, door)
+@pytest.mark.parametrize("host", [HOST, "::1"])
+def test_a_guard_that_holds_is_opened(tmp_path: Path, host: str) -> None:
+    assert tried(RULES, tmp_path, host)
 
 
-def tried(rules: Mapping[str, Rule], door: Door) -> bool:
+def test_a_guard_that_cannot_be_tried_serves_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: SelfTest) -> list[tuple[str, httpx.Response]]:
+        raise httpx.ReadTimeout("timed out")
+
+    monkeypatch.setattr(SelfTest, "_attacks", away)
+    assert not tried(RULES, tmp_path)
+    assert "the guard of the page could not be tried (timed out): nothing is served" in capfd.readouterr().err
+
+
+def test_an_address_with_many_fields_is_refused_like_any_other(door: Door) -> None:
+    address = "/runs?" + "&".join(f"f{n}=1" for n in range(40))
+    start, _ = answered(opened(door), scope("GET", address, OWN[:1]))
+    assert start["status"] == 401
+    start, _ = answered(opened(door), scope("GET", address, [*OWN[:1], cookie(door)]))
+    assert start["status"] == 200
+
+
+def tried(rules: Mapping[str, Rule], folder: Path, host: str = HOST) -> bool:
     """Serve a page behind these rules until they were attacked; whether they held and the page was opened."""
     port = free_port()
-    own = Door(own_hosts(port), own_origins(own_hosts(port)), door.token, door.cookie)
-    guard = Guard(page, own, rules)
-    server = uvicorn.Server(uvicorn.Config(guard, HOST, port, log_level="error", lifespan="off"))
-    test = SelfTest(guard, server, HOST, port)
+    guard = Guard(page, door_of(folder, port, host), rules)
+    server = uvicorn.Server(uvicorn.Config(guard, host, port, log_level="error", lifespan="off"))
+    test = SelfTest(guard, server, host, port)
     test.start()
     threading.Thread(target=_end_when_opened, args=(guard, server)).start()
     server.run()

@@ -2,12 +2,16 @@
 
 import re
 from base64 import b64decode
+from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from xml.etree.ElementTree import fromstring
 
 import pytest
 
+from apex_pipeline.domain.models import Broker
+from apex_pipeline.reports.contents import read_report
 from apex_pipeline.reports.drawings import Series, bar_chart, calendar, column_chart, line_chart
 from apex_pipeline.reports.figures import LOOKS, combined, coverage_figures, missing_days, step_of
 from apex_pipeline.reports.glances import (
@@ -25,7 +29,11 @@ from tests.reports import book
 
 MONDAY = date(2026, 3, 2)
 DAYS = [MONDAY + timedelta(n) for n in range(5)]
-GLANCES = (equity_glance, gains_glance, strategies_glance, fees_glance, coverage_glance, breaks_glance)
+GLANCES: dict[str, Callable[[Database], str]] = {
+    "equity": equity_glance, "gains": gains_glance, "strategies": strategies_glance, "fees": fees_glance,
+    "futu": partial(coverage_glance, broker=Broker.FUTU), "ib": partial(coverage_glance, broker=Broker.IB),
+    "breaks": breaks_glance,
+}  # fmt: skip
 
 
 def amounts(*texts: str | None) -> list[Decimal | None]:
@@ -151,9 +159,9 @@ def pictures(text: str) -> list[str]:
 
 def test_a_glance_carries_its_pictures_in_itself(db: Database) -> None:
     book.filled(db)
-    for glance in GLANCES[:-1]:
+    for name, glance in GLANCES.items():
         drawn = pictures(glance(db))
-        assert drawn, glance.__name__
+        assert bool(drawn) == (name != "breaks"), name
         for svg in drawn:
             root = fromstring(svg)
             assert root.tag == "{http://www.w3.org/2000/svg}svg"
@@ -163,7 +171,24 @@ def test_a_glance_carries_its_pictures_in_itself(db: Database) -> None:
 
 
 def test_an_empty_database_has_glances_too(db: Database) -> None:
-    for glance in GLANCES:
+    for name, glance in GLANCES.items():
         text = glance(db)
         assert pictures(text) == []
-        assert (NOTHING_YET in text) == (glance is not breaks_glance)
+        assert (NOTHING_YET in text) == (name != "breaks")
+
+
+def test_a_currency_of_which_no_gain_is_known_is_drawn_without_bars(db: Database) -> None:
+    """A share that came by a transfer and was sold: its basis is not known."""
+    book.gain(db, "G1", book.day(1), None, currency="JPY", symbol="JP.7203", underlying="JP.7203")
+    for name, glance in GLANCES.items():
+        assert glance(db), name
+    (section,) = [one for one in read_report(db).sections if one.name == "gains"]
+    assert "1 closings have no known basis" in " ".join(figure.note for figure in section.figures)
+
+
+def test_a_calendar_at_a_glance_is_of_one_broker_and_of_its_newest_year(db: Database) -> None:
+    book.covered(db, "IB", book.IB, "ib_flex", date(2016, 1, 1), date(2026, 3, 2))
+    book.covered(db, "FUTU", book.FUTU, "futu_orders", book.day(0), book.day(11))
+    (drawn,) = pictures(coverage_glance(db, Broker.IB))
+    assert book.FUTU not in drawn
+    assert 54 * 7 - 2 <= drawn.count("h9v12h-9z") <= 54 * 7

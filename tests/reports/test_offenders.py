@@ -46,9 +46,10 @@ def test_the_details_have_all_evidence_and_every_command() -> None:
         "apex breaks --explain B_1ff3",
         "apex why B_1ff3",
         "apex why FUTU_2817_V5",
-        "apex backfill --broker futu --force --from-date 2026-05-22 --to-date 2026-05-22",
-        "apex breaks --explain B_1ff3 --reason TEXT",
     ]
+    asked = "`apex backfill --broker futu --account 2817 --from-date 2026-05-22 --to-date 2026-05-22 --force`"
+    assert f"Next: ask FUTU again: {asked}; if it stays" in told
+    assert "missing on the side called actual" in told
     assert "| side | BUY |" in told
     assert "insert" not in told, "what would set it right is no evidence"
 

@@ -1,5 +1,6 @@
 """Report tables keep every digit, show instants on the reader's clock and cannot run as formulas."""
 
+import stat
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -7,10 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import ArrowInvalid
 
 from apex_pipeline.reports.export import write_report
 from apex_pipeline.reports.strategies import markdown
-from apex_pipeline.reports.tables import ReportTable, cell, report_tables
+from apex_pipeline.reports.tables import ReportTable, cell, first_rows, report_tables
 from apex_pipeline.settings import DisplaySettings
 from apex_pipeline.store.db import Database
 
@@ -60,6 +62,36 @@ def test_a_page_shows_text_and_never_markup_of_a_broker(tmp_path: Path) -> None:
     page = path.read_text("utf-8")
     assert "Fees &lt;by&gt; month" in page
     assert "&lt;b&gt;nothing" in page
+
+
+@pytest.mark.parametrize("form", ["html", "csv", "parquet"])
+def test_files_are_for_their_owner_only_and_replace_whole_ones(tmp_path: Path, form: str) -> None:
+    folder = tmp_path / "reports" / "new"
+    (path,) = write_report([TABLE], folder, form)  # pyright: ignore[reportArgumentType]  # a plain parameter
+    modes = [stat.S_IMODE(one.stat().st_mode) for one in (folder.parent, folder, path)]
+    assert modes == [0o700, 0o700, 0o600]
+    before = path.read_bytes()
+    unwritable = ReportTable(TABLE.name, TABLE.title, [{"a": Unwritable()}])
+    with pytest.raises((RuntimeError, ArrowInvalid)):
+        write_report([unwritable], folder, form)  # pyright: ignore[reportArgumentType]
+    assert [one.name for one in folder.iterdir()] == [path.name]
+    assert path.read_bytes() == before
+
+
+class Unwritable:
+    """A value that ends the writing midway."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("the disk is full")
+
+    __repr__ = __str__
+
+
+def test_a_table_that_was_cut_says_so() -> None:
+    rows = [{"n": n} for n in range(3)]
+    assert first_rows("t", "Some", rows, 3).title == "Some (the first 3)"
+    assert first_rows("t", "Some", rows, 4).title == "Some"
+    assert markdown([ReportTable("t", "T", [{"n": n} for n in range(103)])]).endswith("| 99 |\n\n… and 3 more")
 
 
 @pytest.mark.parametrize("form", ["html", "csv", "parquet"])

@@ -27,6 +27,11 @@ def query(url: str, text: LiteralString | sql.Composable, *params: Any) -> list[
         return cursor.fetchall() if cursor.description else []
 
 
+def asked(url: str, parameter: str) -> str:
+    """The URL with one more parameter, whether it has some (a socket) or none (a host)."""
+    return f"{url}{'&' if '?' in url else '?'}{parameter}"
+
+
 def value(url: str, text: LiteralString | sql.Composable, *params: Any) -> Any:
     """The first column of the first row."""
     return query(url, text, *params)[0][0]

@@ -12,7 +12,7 @@ from apex_pipeline.settings import PROJECT_DIR
 from apex_pipeline.store import moving
 from apex_pipeline.store.moving import Moved, is_there, move
 from tests.conftest import clone
-from tests.store.rows import connected, query, sqlstate, tables_hash, value
+from tests.store.rows import asked, connected, query, sqlstate, tables_hash, value
 
 RUN = "INSERT INTO load_runs (broker, from_date, to_date, started_at) VALUES ('IB', '2026-03-06', '2026-03-06', now())"
 EVENT = "INSERT INTO system_events (event_type, severity, message) VALUES ('LATER', 'INFO', 'x')"
@@ -190,7 +190,7 @@ def test_all_databases_are_moved_or_none(source: str, empty_url: str, other: str
 
 def test_the_place_where_the_data_is_already_is_refused(small: str) -> None:
     with pytest.raises(ConfigError, match="is where the data is already"):
-        move([(small, small + "&application_name=other")])
+        move([(small, asked(small, "application_name=other"))])
 
 
 @pytest.mark.usefixtures("impatient")
@@ -208,7 +208,7 @@ def test_a_database_without_tables_is_nothing_to_move(empty_url: str, second: st
 @pytest.mark.usefixtures("impatient")
 def test_nobody_else_may_use_the_source(small: str, empty_url: str) -> None:
     with (
-        connected(small + "&application_name=engine"),
+        connected(asked(small, "application_name=engine")),
         pytest.raises(StorageError, match=r"1 other sessions use .*: engine"),
     ):
         move([(small, empty_url)])
@@ -220,7 +220,7 @@ def test_a_writer_who_comes_later_waits_until_the_copy_is_done(small: str, empty
 
     def write(what: str, done: int, total: int) -> None:
         if what.startswith("copying"):
-            refused.append(sqlstate(small + "&options=-c%20lock_timeout%3D50", SEEN))
+            refused.append(sqlstate(asked(small, "options=-c%20lock_timeout%3D50"), SEEN))
             assert value(small, "SELECT count(*) FROM seen") == 100  # readers need not wait
 
     move([(small, empty_url)], write)
@@ -248,7 +248,7 @@ def test_the_schema_is_told_in_words_of_every_server_and_passwords_unseen(
 
     started: Callable[..., Any] = subprocess.run
     monkeypatch.setattr(subprocess, "run", run)
-    text = moving.schema_sql(source + "&password=" + SECRET.replace("@", "%40").replace("/", "%2F"), "pre-data")
+    text = moving.schema_sql(asked(source, "password=") + SECRET.replace("@", "%40").replace("/", "%2F"), "pre-data")
     assert "CREATE TABLE public.orders_norm" in text
     assert not [line for line in text.splitlines() if line.startswith(("\\", "SET transaction_timeout"))]
     ((command, environment),) = seen
