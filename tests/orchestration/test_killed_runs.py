@@ -15,9 +15,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.errors import DagsterInvariantViolationError
 from dagster._core.launcher import LaunchRunContext
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import GRPC_INFO_TAG, MAX_RUNTIME_SECONDS_TAG
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.monitoring.run_monitoring import check_run_timeout
 
 from apex_pipeline.brokers.scenario import Scenario
@@ -29,6 +33,7 @@ from tests.orchestration.conftest import FIRST, LAST, Place, keys, made_place
 from tests.pipeline.conftest import business_rows
 
 START_SECONDS = 60
+MODULE = "apex_pipeline.definitions"
 GONE = "apex:run:of-a-process-that-is-gone"
 HANGING = """
 import sys, time
@@ -161,7 +166,16 @@ def test_a_run_that_took_over_the_tags_of_a_finished_one_lives_by_its_code_serve
     with socket.create_server(("127.0.0.1", 0)) as listening:
         begun_by(place, listening.getsockname()[1], **{LOCK_TAG: GONE})
         assert end_dead_runs(place.instance, place.db) == []
+        (served,) = place.instance.get_runs()
+        place.instance.report_run_failed(served, "its own end")
     job = definitions().resolve_job_def("backfill_job")
+    target = LoadableTargetOrigin(module_name=MODULE, attribute="defs")
+    repository = RemoteRepositoryOrigin(InProcessCodeLocationOrigin(target, location_name="apex"), "__repository__")
+    code = JobPythonOrigin(job.name, RepositoryPythonOrigin(sys.executable, ModuleCodePointer(MODULE, "defs")))
+    place.instance.create_run_for_job(
+        job, tags={LOCK_TAG: GONE}, remote_job_origin=repository.get_job_origin(job.name), job_code_origin=code
+    )
+    assert end_dead_runs(place.instance, place.db) == [], "nor before the code server took it"
     by_itself = place.instance.create_run_for_job(job, tags={LOCK_TAG: GONE})
     assert by_itself.run_id in end_dead_runs(place.instance, place.db), "control: one that nobody launched"
 
