@@ -120,7 +120,8 @@ class SnapshotSettings:
 class AlertSettings:
     """Where and how often alerts are told; without a webhook or a mail server nobody is told. A repr shows no secret.
 
-    `deadline_hours`: how long ago, in hours of business days, the newest day of an account may have been told.
+    `deadline_hours`: how long ago the newest day of an account may have been told, in hours of days on which a load
+    is due.
     """
 
     webhook_url: str | None = None

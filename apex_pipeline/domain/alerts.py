@@ -41,6 +41,8 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 """Between attempts to reach a channel the pause doubles from the first to the longest."""
 
 LINES_OF_A_GROUP = 5
+OF_RUNS = "run:"
+"""What fingerprints of failed runs begin with."""
 OVER = " (over since)"
 
 
@@ -62,7 +64,8 @@ class Alert:
 class FailedRun:
     """A run of Dagster that failed and is not tried again. `first_run_id`: of its first attempt.
 
-    `errors` are one line each, as they were raised.
+    `errors` are one line each, as they were raised. `lasting`: what fails again and again, where a job runs every few
+    minutes: its runs are one thing to tell.
     """
 
     run_id: str
@@ -71,6 +74,12 @@ class FailedRun:
     ended_at: datetime
     days: str = ""
     errors: Sequence[str] = ()
+    lasting: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """What it is about: the run with all its attempts, or what fails as long as it does."""
+        return f"{OF_RUNS}{self.lasting or self.first_run_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,7 @@ def of_run(run: FailedRun, words: Words) -> Alert:
     days = f" of {run.days}" if run.days else ""
     return Alert(
         AlertKind.RUN,
-        f"run:{run.first_run_id}",
+        run.fingerprint,
         Severity.ERROR,
         f"Failed: {run.job}",
         f"run {run.run_id[:8]}{days}: {told}",

@@ -13,13 +13,20 @@ HIDDEN, ACCOUNT, NUMBER, ADDRESS = "(hidden)", "(account)", "(number)", "(addres
 MOST = 300
 """Characters of a foreign text that are told."""
 
+MOST_LOOKED_AT = 2_000
+"""Characters in which unknown secrets are looked for: patterns take long over long words, and no more is told."""
+
 SHORTEST_SECRET = 4
 """Shorter ones would hide parts of ordinary words, and protect nothing."""
+
+SHORTEST_LETTERS = 16
+"""A shorter secret of letters only may be a word of ours (apex, postgres): it is hidden where a secret stands, as in
+`password=apex` and `:apex@`."""
 
 SHORTEST_ANYWHERE = 6
 """Account numbers from this length on are found within longer words too."""
 
-_URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/@]*@)?([^\s/?#,;)\"']*)(?:[/?#][^\s,;)\"']*)?", re.IGNORECASE)
+_URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^\s]*@)?([^\s/?#,;)\"']*)(?:[/?#][^\s,;)\"']*)?", re.IGNORECASE)
 _MAIL = re.compile(r"[^\s<>,;:()\"']+@[^\s<>,;:()\"']+")
 _IB_ACCOUNT = re.compile(r"(?<![A-Za-z0-9])D?[UFI][A-Z]?\d{4,}[A-Z]?(?![A-Za-z0-9])", re.IGNORECASE)
 _DIGITS = re.compile(r"\d{7,}")
@@ -37,14 +44,15 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = (), aliases: Mapping[str, str] | None = None) -> None:
         forms = {form for secret in secrets if len(secret) >= SHORTEST_SECRET for form in _forms(secret)}
-        self._secrets = _any_of(forms)
+        words = {form for form in forms if form.isalpha() and len(form) < SHORTEST_LETTERS}
+        self._secrets, self._placed = _any_of(forms - words), _where_secrets_stand(words)
         self._aliases = {account.lower(): alias for account, alias in (aliases or {}).items()}
         self._anywhere = _any_of(account for account in self._aliases if len(account) >= SHORTEST_ANYWHERE)
         self._alone = _any_of(self._aliases, alone=True)
 
     def clean(self, text: str) -> str:
         """One line of a foreign text, without what looks like a secret, an account number, an address or markup."""
-        line = self._without_known(" ".join(text.split()), self._anywhere)
+        line = _cut(self._without_known(" ".join(text.split()), self._anywhere))
         line = _URL.sub(rf"\1\2/{HIDDEN}", line)
         line = _MAIL.sub(ADDRESS, line)
         for pattern, word in ((_IB_ACCOUNT, ACCOUNT), (_OPAQUE, HIDDEN), (_DIGITS, NUMBER)):
@@ -57,7 +65,8 @@ class Redactor:
         return self._without_known(text, self._alone)
 
     def _without_known(self, text: str, accounts: re.Pattern[str]) -> str:
-        text = self._secrets.sub(HIDDEN, text)
+        for secrets in (self._secrets, self._placed):
+            text = secrets.sub(HIDDEN, text)
         for pattern in (accounts, self._alone):
             text = pattern.sub(lambda found: self._aliases[found[0].lower()], text)
         return text
@@ -67,6 +76,17 @@ def _forms(secret: str) -> Iterator[str]:
     """How a secret may be written."""
     yield from {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), repr(secret)[1:-1]}
     yield b64encode(secret.encode()).decode().rstrip("=")
+
+
+def _cut(line: str) -> str:
+    """The beginning of a line, without a word that would be cut in two."""
+    return line if len(line) <= MOST_LOOKED_AT else line[:MOST_LOOKED_AT].rpartition(" ")[0] or line[:MOST_LOOKED_AT]
+
+
+def _where_secrets_stand(words: Iterable[str]) -> re.Pattern[str]:
+    """Finds any of these words as a value or as the password of a URL."""
+    any_of = _any_of(words).pattern
+    return re.compile(rf"(?<=[:=])(?:{any_of})(?![A-Za-z0-9])|(?<![A-Za-z0-9])(?:{any_of})(?=@)", re.IGNORECASE)
 
 
 def _any_of(words: Iterable[str], *, alone: bool = False) -> re.Pattern[str]:

@@ -12,10 +12,9 @@ from email.message import EmailMessage
 from email.utils import format_datetime, localtime
 from threading import Event
 
-import httpx
-
 from apex_pipeline.configuration.alerts import MailServer
 from apex_pipeline.errors import NotTold
+from apex_pipeline.notify.certificates import trusted
 from apex_pipeline.notify.patience import within
 from apex_pipeline.store.repositories.alerts import Message
 
@@ -44,16 +43,17 @@ class Mail:
 
     def tell(self, message: Message) -> str | None:
         """Send it, once."""
+        context = trusted()
         server, sending, abandoned = self._server, Event(), Event()
-        context = httpx.create_ssl_context()
         client = _Encrypted(server.host, context) if server.tls_first else _Plain(server.host)
 
         def work() -> int:
             self._log_in(client, context)
+            mail = self._mail(message)
             if abandoned.is_set():
                 raise TimeoutError
             sending.set()
-            return len(client.send_message(self._mail(message)))
+            return len(client.send_message(mail))
 
         def abandon() -> None:
             abandoned.set()
@@ -61,7 +61,7 @@ class Mail:
 
         try:
             refused = within(self._total_seconds, work, abandon)
-        except OSError as error:  # all errors of smtplib are of this kind
+        except (OSError, ValueError) as error:  # smtplib raises the first, and the other of what it cannot write
             is_certain = not sending.is_set() or isinstance(error, _SAID_NO)
             raise NotTold(f"the mail server {_reason(error)}", is_certain=is_certain) from None
         finally:
@@ -116,7 +116,7 @@ def _hang_up(client: smtplib.SMTP) -> None:
             client.sock.shutdown(socket.SHUT_RDWR)
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: OSError | ValueError) -> str:
     """What happened, without the words of the server, which may repeat a login."""
     match error:
         case smtplib.SMTPAuthenticationError():
@@ -130,5 +130,7 @@ def _reason(error: OSError) -> str:
             return f"refuses the message ({error.smtp_code})"
         case ssl.SSLCertVerificationError():
             return "shows a certificate that cannot be trusted"
+        case ValueError():
+            return "cannot be told this: its name, its login or an address holds characters that SMTP has no form for"
         case _:
             return f"cannot be reached, or did not answer ({type(error).__name__})"

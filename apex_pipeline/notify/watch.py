@@ -1,6 +1,7 @@
 """Looks at the record for what needs a person, and makes alerts of it: as many as there are, each standing once."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from urllib.parse import unquote, urlsplit
 
@@ -45,14 +46,22 @@ def words_of(alerts: AlertRepository, configured: Settings) -> Words:
 
 def secrets_of(configured: Settings) -> Iterator[str]:
     """Everything secret that is configured."""
-    told = configured.alerts
-    urls = [configured.database_url, configured.dagster_database_url]
-    passwords = [unquote(urlsplit(url).password or "") for url in urls if url]
+    told, steps = configured.alerts, configured.execution
+    urls = (configured.database_url, configured.dagster_database_url, steps.celery_broker_url, steps.celery_result_url)
+    passwords = [password for url in urls if url for password in _passwords_of(url)]
     server = told.mail_server
     secrets = [configured.ib.token, *passwords, server.password if server else None, told.webhook_url]
     if told.webhook_url:
         secrets.append(urlsplit(told.webhook_url).path.strip("/"))
     yield from (secret for secret in secrets if secret)
+
+
+def _passwords_of(url: str) -> Iterator[str]:
+    """The password of a URL: as it is read, and as a person may have meant it who did not percent-encode it."""
+    with suppress(ValueError):
+        yield unquote(urlsplit(url).password or "")
+    meant = url.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    yield from (meant, unquote(meant))
 
 
 def _found(

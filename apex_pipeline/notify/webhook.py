@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from apex_pipeline.errors import NotTold
+from apex_pipeline.notify.certificates import trusted
 from apex_pipeline.notify.patience import within
 from apex_pipeline.store.repositories.alerts import Message
 
@@ -31,15 +32,16 @@ class Webhook:
 
     def tell(self, message: Message) -> str | None:
         """Post it, once."""
-        with httpx.Client(
-            verify=httpx.create_ssl_context(), timeout=SECONDS, follow_redirects=False, trust_env=False
-        ) as client:
+        with httpx.Client(verify=trusted(), timeout=SECONDS, follow_redirects=False, trust_env=False) as client:
             try:
                 answer = within(self._total_seconds, lambda: self._status(client, message), client.close)
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
                 raise NotTold(f"the webhook cannot be reached ({type(error).__name__})", is_certain=True) from None
             except (httpx.HTTPError, TimeoutError) as error:
                 raise NotTold(f"the webhook did not answer ({type(error).__name__})", is_certain=False) from None
+            except (httpx.InvalidURL, ValueError) as error:
+                told = f"the address of the webhook cannot be used ({type(error).__name__}): see APEX_ALERT_WEBHOOK_URL"
+                raise NotTold(told, is_certain=True) from None
         _require_taken(*answer)
         return None
 

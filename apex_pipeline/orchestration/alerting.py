@@ -1,21 +1,27 @@
 """The sensor that tells people: each minute it looks at the record and at Dagster's failed runs, and sends what is due.
 
 It looks at runs that failed lately, instead of being called once for each: whatever happens to a tick, the next one
-finds the same runs, and which of them were told is known in the business database.
+finds the same runs, and which of them were told is known in the business database. Jobs that run every few minutes are
+told once for each error, until one of their runs succeeds: a broker that is away for hours is one thing.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from itertools import islice
 
 import dagster as dg
 
 from apex_pipeline import settings
-from apex_pipeline.domain.alerts import FailedRun
+from apex_pipeline.domain.alerts import OF_RUNS, FailedRun
 from apex_pipeline.notify.channels import channels_of
 from apex_pipeline.notify.outbox import tick
 from apex_pipeline.orchestration.described import sensor
+from apex_pipeline.orchestration.maintenance import FREQUENT_JOBS
 from apex_pipeline.orchestration.resources import Storage
-from apex_pipeline.orchestration.tags import RANGE_END, RANGE_START
+from apex_pipeline.orchestration.tags import BROKER_TAG, RANGE_END, RANGE_START
 
 SECONDS_BETWEEN = 60
 LATELY = timedelta(days=3)
@@ -25,6 +31,10 @@ RETRY_DUE = timedelta(minutes=30)
 """A run that was to be tried again and was not by then has failed for good."""
 
 MOST_RUNS = 500
+FEW_RUNS = 50
+"""Of a frequent job: more than enough to find the newest one of every broker."""
+_ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS]
+_NUMBERS = re.compile(r"\d+")
 PARTITION, FIRST_RUN, RETRIED_BY = "dagster/partition", "dagster/root_run_id", "dagster/auto_retry_run_id"
 
 
@@ -45,17 +55,52 @@ def alerts(context: dg.SensorEvaluationContext, storage: Storage) -> dg.SkipReas
 
 def failed_runs(instance: dg.DagsterInstance, known: set[str], at: datetime) -> list[FailedRun]:
     """Runs that failed lately and are not tried again; of those that are known, without their errors."""
-    lately = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=at - LATELY)
     found = dict[str, FailedRun]()
-    for record in instance.get_run_records(filters=lately, limit=MOST_RUNS):
-        run = record.dagster_run
-        ended_at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
-        first = run.tags.get(FIRST_RUN, run.run_id)
-        if first in found or _is_tried_again(run, ended_at, at):
+    for record in islice(_failures(instance, at), MOST_RUNS):
+        failed = _failed(record)
+        if failed.first_run_id in found or _is_tried_again(record.dagster_run, failed.ended_at, at):
             continue
-        errors = [] if f"run:{first}" in known else _errors(instance, run.run_id)
-        found[first] = FailedRun(run.run_id, first, run.job_name.strip("_"), ended_at, _days(run), errors)
-    return list(reversed(found.values()))
+        errors = [] if failed.fingerprint in known else _errors(instance, failed.run_id)
+        found[failed.first_run_id] = replace(failed, errors=errors)
+    lasting = [each for job in FREQUENT_JOBS for each in _lasting(instance, job, known, at)]
+    return [*reversed(found.values()), *lasting]
+
+
+def _failures(instance: dg.DagsterInstance, at: datetime) -> Iterator[dg.RunRecord]:
+    """Runs that failed lately, newest first, but for those of jobs that run every few minutes."""
+    lately = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=at - LATELY)
+    cursor: str | None = None
+    while page := instance.get_run_records(filters=lately, limit=MOST_RUNS, cursor=cursor):
+        yield from (record for record in page if record.dagster_run.job_name not in FREQUENT_JOBS)
+        cursor = page[-1].dagster_run.run_id
+
+
+def _lasting(instance: dg.DagsterInstance, job: str, known: set[str], at: datetime) -> Iterator[FailedRun]:
+    """What fails of a frequent job, for each broker that it is run for: every error since the last success, once."""
+    lately = dg.RunsFilter(job_name=job, statuses=_ENDED, updated_after=at - LATELY)
+    seen = set[str]()
+    for record in instance.get_run_records(filters=lately, limit=FEW_RUNS):
+        run = record.dagster_run
+        what = f"{job}/{run.tags.get(BROKER_TAG, '')}:"
+        if what in seen:
+            continue
+        seen.add(what)
+        if run.status is dg.DagsterRunStatus.FAILURE:
+            failed, errors = _failed(record), _errors(instance, run.run_id)
+            yield replace(failed, errors=errors, lasting=what + _fingerprint_of(errors))
+            told = (one.removeprefix(OF_RUNS) for one in sorted(known) if one.startswith(f"{OF_RUNS}{what}"))
+            yield from (replace(failed, lasting=one) for one in told)  # it fails in turns
+
+
+def _fingerprint_of(errors: Sequence[str]) -> str:
+    """The same for errors that differ in numbers only: attempts, ids and seconds change from run to run."""
+    return sha256(_NUMBERS.sub("0", "\n".join(errors)).encode()).hexdigest()[:16]
+
+
+def _failed(record: dg.RunRecord) -> FailedRun:
+    run = record.dagster_run
+    ended_at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
+    return FailedRun(run.run_id, run.tags.get(FIRST_RUN, run.run_id), run.job_name.strip("_"), ended_at, _days(run))
 
 
 def _is_tried_again(run: dg.DagsterRun, ended_at: datetime, at: datetime) -> bool:

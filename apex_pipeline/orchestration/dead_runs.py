@@ -18,6 +18,7 @@ import dagster as dg
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from apex_pipeline import settings
+from apex_pipeline.orchestration.launching import MACHINE_TAG, this_machine
 from apex_pipeline.store.db import Database
 
 LOCK_TAG = "apex/lock"
@@ -55,11 +56,16 @@ def end_dead_runs(opened: dg.DagsterInstance, db: Database) -> list[str]:
 
 
 def _is_dead(run: dg.DagsterRun, db: Database) -> bool:
-    if lock := run.tags.get(LOCK_TAG):
-        return _is_free(lock, db)
-    if server := run.tags.get(GRPC_INFO_TAG):
-        return _is_closed_here(json.loads(server))
-    return False  # another launcher's run: its own daemon knows
+    """What a launcher started lives with its code server, whatever lock the tags name that it took over."""
+    if run.remote_job_origin is None and GRPC_INFO_TAG not in run.tags:
+        lock = run.tags.get(LOCK_TAG)
+        return lock is not None and _is_free(lock, db)
+    server, told = run.tags.get(GRPC_INFO_TAG), run.tags.get(MACHINE_TAG)
+    if server is None or told is None:
+        return False  # it does not run yet, or another launcher started it: its own daemon knows
+    machine, _, start = told.partition("/")
+    here, since = this_machine()
+    return machine == here and (start != since or _is_closed_here(json.loads(server)))
 
 
 def _is_free(lock: str, db: Database) -> bool:
@@ -70,7 +76,7 @@ def _is_free(lock: str, db: Database) -> bool:
 
 
 def _is_closed_here(server: Mapping[str, Any]) -> bool:
-    """Whether the code server that ran it was on this machine's loopback and does not listen any more."""
+    """Whether the code server, which is on this machine, was on its loopback interface and does not listen any more."""
     host, port = server.get("host"), server.get("port")
     if host not in ("127.0.0.1", "localhost") or not isinstance(port, int):
         return False

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 from apex_pipeline import settings
 from apex_pipeline.errors import ConfigError
@@ -18,6 +19,8 @@ from apex_pipeline.orchestration.resources import Progress
 from apex_pipeline.orchestration.steps import BARS_STEP, CASH_STEP, STEPS, main_step
 from apex_pipeline.orchestration.tags import NEVER_RETRIED, RANGE_END, RANGE_START
 from apex_pipeline.store.db import Database
+
+NO_LIMIT = "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ def _range_tags(first: date, last: date) -> dict[str, str]:
         RANGE_START: first.isoformat(),
         RANGE_END: last.isoformat(),
         INTERACTIVE_TAG: "true",
+        MAX_RUNTIME_SECONDS_TAG: NO_LIMIT,  # its life is told by its lock, and a person watches it
         **NEVER_RETRIED,
     }
 

@@ -76,8 +76,11 @@ def _request(
     tags: Mapping[str, str] | None = None,
     checked: bool = True,
 ) -> dg.RunRequest:
-    """A run over these days. Its key is told by what it is for: however often a tick is evaluated, it runs once."""
-    first, last = (day.isoformat() for day in days)
+    """A run over these days, but for those before the history begins: they have no partitions.
+
+    Its key is told by what it is for: however often a tick is evaluated, it runs once.
+    """
+    first, last = (max(day, settings.load().history_start).isoformat() for day in days)
     return dg.RunRequest(
         run_key=f"{key} {broker}",
         run_config=dict(config or {}),

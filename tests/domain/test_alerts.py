@@ -74,6 +74,8 @@ def test_a_run_is_told_once_whatever_its_attempts_and_each_error_once() -> None:
     assert alert.line == "run abcdef01 of 2026-10-30..2026-11-02: futu: a; b"
     assert "/runs/abcdef0123456789" in alert.advice
     assert of_run(FailedRun("r", "r", "j", NOW), WORDS).line == "run r: it says nothing"
+    lasting = FailedRun("r", "r", "snapshot_job", NOW, lasting="snapshot_job/futu:away")
+    assert of_run(lasting, WORDS).fingerprint == "run:snapshot_job/futu:away"
 
 
 def test_a_deadline_and_a_word_are_told_without_what_may_not_leave() -> None:

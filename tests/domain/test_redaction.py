@@ -1,5 +1,6 @@
 """No secret and no account number leaves in a text that somebody else wrote, however it is written there."""
 
+import time
 from base64 import b64encode
 from collections.abc import Callable
 from urllib.parse import quote
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apex_pipeline.domain.redaction import MOST, Redactor
+from apex_pipeline.domain.redaction import MOST, MOST_LOOKED_AT, Redactor
 
 TOKEN = "canary token/+=%&"
 ACCOUNTS = {"U7654321": "ib-1", "281756455981243107": "futu-1", "U76": "ib-2", "100": "futu-2"}
@@ -60,6 +61,8 @@ def test_what_looks_like_an_account_or_a_secret_is_hidden_though_nobody_knows_it
         ("https://hooks.example.com/services/T1/B2/secret", "https://hooks.example.com/(hidden)"),
         ("postgresql://me:pass@db:5432/apex?sslmode=require", "postgresql://db:5432/(hidden)"),
         ("https://flex.example/Web?t=123&q=4", "https://flex.example/(hidden)"),
+        ("postgresql://me:p/ss@db:5432/apex", "postgresql://db:5432/(hidden)"),
+        ("redis://:p@ss?w#rd@queue:6379/0", "redis://queue:6379/(hidden)"),
     ],
 )
 def test_of_a_url_only_its_host_is_told(url: str, told: str) -> None:
@@ -80,6 +83,29 @@ def test_foreign_text_can_neither_call_people_nor_make_links() -> None:
 
 def test_a_long_text_is_cut() -> None:
     assert len(Redactor().clean("word " * 1000)) == MOST
+
+
+@pytest.mark.parametrize("word", ["a", "a1", "x://", "x@", "U1", "1", "a ", "https://a:b@"])
+def test_a_text_of_a_million_characters_takes_no_time(word: str) -> None:
+    text, started = word * (1_000_000 // len(word)), time.monotonic()
+    assert len(REDACTOR.clean(text)) <= MOST
+    assert time.monotonic() - started < 5
+
+
+def test_what_is_known_is_hidden_also_where_a_text_is_cut() -> None:
+    """A secret across the end of what is looked at leaves no part of itself, nor does an account number."""
+    opaque = "0a" * ((MOST_LOOKED_AT - 30) // 2)
+    for canary in (TOKEN, "U7654321", "F1234567"):
+        for room in range(1, 31):
+            told = REDACTOR.clean(f"{opaque} {'.' * room} {canary}")
+            assert not any(part in told for part in ("canary", "U765", "F123")), told
+
+
+@pytest.mark.parametrize("clean", [Redactor(["apex"]).clean, Redactor(["apex"]).guarded])
+def test_a_password_that_is_a_word_of_ours_blanks_no_words(clean: Callable[[str], str]) -> None:
+    assert clean("APEX: 1 failed run. All of it: apex alerts") == "APEX: 1 failed run. All of it: apex alerts"
+    for text in ("password=apex", "PGPASSWORD:apex;", "of me:apex at", "me/apex@db"):
+        assert "apex" not in clean(text), "control: where a secret stands"
 
 
 @given(st.text(), st.sampled_from(sorted(ACCOUNTS)), st.text())

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -126,3 +127,24 @@ def test_a_greeting_that_drips_in_for_ever_ends_in_time() -> None:
         assert elapsed(started) < 3
         thread.join(10)
         assert not thread.is_alive(), "the client let go of the connection"
+
+
+def test_a_login_that_smtp_has_no_form_for_is_no_end_of_everything(authority: trustme.CA) -> None:
+    with mailing(starttls=certified(authority, "127.0.0.1"), asks_login=True) as box:
+        error = refusal(mail(box.port, user="apex", password="gräber"))
+        assert (error.is_certain, box.mails) == (True, [])
+        assert str(error).startswith("the mail server cannot be told this")
+        assert "gräber" not in str(error)
+
+
+@pytest.mark.parametrize("host", ["a..example", "x" * 70 + ".example"])
+def test_a_host_that_is_no_name_is_a_failure(host: str) -> None:
+    assert refusal(mail(25, host=host)).is_certain
+
+
+def test_authorities_that_cannot_be_read_are_a_failure(
+    box: Mailbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
+    error = refusal(mail(box.port))
+    assert (error.is_certain, "SSL_CERT_FILE" in str(error)) == (True, True)

@@ -11,6 +11,7 @@ from threading import Thread
 
 import pytest
 
+from apex_pipeline.cli.alerts import try_channels
 from apex_pipeline.domain.reconciliation import BreakState
 from apex_pipeline.notify.channels import channels_of
 from apex_pipeline.notify.outbox import Ticked, tick
@@ -268,3 +269,45 @@ def test_a_process_that_is_not_killed_tells_once(db: Database, configured: Setti
     assert out == "1 new alerts, told webhook\n"
     ticked(db, only_hook(configured), AT + 60 * MINUTE)
     assert len(hook.posts) == 1
+
+
+def test_a_channel_that_cannot_work_keeps_the_other_one_from_nothing(
+    db: Database, configured: Settings, box: Mailbox
+) -> None:
+    open_break(db)
+    nowhere = replace(configured, alerts=replace(configured.alerts, webhook_url="https://a..example/services/T"))
+    told = ticked(db, nowhere)
+    assert told.told == ("mail",)
+    assert told.failures[0].startswith("the address of the webhook cannot be used"), "control: it did fail"
+    assert len(box.mails) == 1
+
+
+def test_a_test_says_of_each_channel_whether_it_works(configured: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    nowhere = replace(configured.alerts, webhook_url="https://a..example/services/T")
+    assert try_channels(channels_of(nowhere)) == 1
+    failed, took = capsys.readouterr().out.splitlines()
+    assert (failed.split(":")[0], took.split(":")[0]) == ("FAIL webhook", "ok   mail")
+
+
+def test_a_clock_that_was_ahead_once_silences_nothing(db: Database, configured: Settings, hook: Hook) -> None:
+    only, year = only_hook(configured), timedelta(days=365)
+    open_break(db, "BRK_1")
+    ticked(db, only, AT + year)
+    open_break(db, "BRK_2")
+    assert ticked(db, only).told == ("webhook",)
+    open_break(db, "BRK_3")
+    assert ticked(db, only, AT + MINUTE).told == (), "control: one message in ten minutes all the same"
+    assert ticked(db, only, AT + 11 * MINUTE).told == ("webhook",)
+    assert len(hook.posts) == 3
+
+
+def test_a_message_that_failed_under_a_clock_that_was_ahead_is_tried_again(
+    db: Database, configured: Settings, hook: Hook
+) -> None:
+    only = only_hook(configured)
+    hook.answers = [Answer(403), Answer(429, {"Retry-After": "3600"}), Answer()]
+    open_break(db)
+    assert ticked(db, only, AT + timedelta(days=365)).failures
+    assert ticked(db, only).failures
+    assert ticked(db, only, AT + 59 * MINUTE) == Ticked(0), "control: a pause that was asked for is kept"
+    assert ticked(db, only, AT + 60 * MINUTE).told == ("webhook",)

@@ -12,8 +12,8 @@ from apex_pipeline.domain.checks import CheckName, Severity
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.reconciliation import BreakState
 from apex_pipeline.errors import BrokerRefused, BrokerUnavailable
-from apex_pipeline.notify.watch import Runs, watch
-from apex_pipeline.settings import Settings
+from apex_pipeline.notify.watch import Runs, secrets_of, watch
+from apex_pipeline.settings import ExecutionSettings, Settings
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.alerts import AlertRepository
 from tests.notify.record import (
@@ -200,3 +200,15 @@ def test_everything_at_once_holds_no_account_and_no_secret(db: Database, configu
         texts = f"{row['subject']} {row['line']} {row['advice']}"
         for canary in (*secrets, IB_ACCOUNT, FUTU_ACCOUNT, "U5555555", " 99"):
             assert canary not in texts, (canary, texts)
+
+
+def test_passwords_of_every_url_are_secrets_also_those_that_were_not_encoded(configured: Settings) -> None:
+    full = replace(
+        configured,
+        database_url="postgresql://me:p%2Fss-1@db/apex",
+        dagster_database_url="postgresql://me:p/ss-2@db:5432/apex",
+        execution=ExecutionSettings(
+            celery_broker_url="redis://:pass-3@queue/0", celery_result_url="db+postgresql://me:pass-4@db/results"
+        ),
+    )
+    assert {"p/ss-1", "p/ss-2", "pass-3", "pass-4"} <= set(secrets_of(full))

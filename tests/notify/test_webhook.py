@@ -1,6 +1,7 @@
 """The webhook against a real server: what it posts, and every way in which a post can fail."""
 
 import time
+from pathlib import Path
 
 import pytest
 import trustme
@@ -103,3 +104,18 @@ def test_a_server_that_does_not_prove_its_name_is_told_nothing(authority: trustm
     with hooked(certified(trustme.CA(), "127.0.0.1")) as hook:
         assert refusal(hook.url).is_certain
         assert hook.posts == []
+
+
+@pytest.mark.parametrize("host", ["a..example", "x" * 70 + ".example", "\u0378.example", "[::1%25x]"])
+def test_a_host_that_is_no_name_is_a_failure(host: str) -> None:
+    assert refusal(f"https://{host}/services/{SECRET}").is_certain
+
+
+def test_authorities_that_cannot_be_read_are_a_failure(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
+    error = refusal(hook.url)
+    assert (error.is_certain, "SSL_CERT_FILE" in str(error)) == (True, True)
+    (tmp_path / "nowhere.pem").write_text("no certificate")
+    assert refusal(hook.url).is_certain

@@ -85,6 +85,13 @@ class Simulation:
     _times: dict[str, ScheduleIterationTimes] = field(default_factory=dict[str, ScheduleIterationTimes])
     _running: list[tuple[datetime, Run, dg.DagsterRun]] = field(default_factory=list[Any])
 
+    def pass_by(self, hours: int, step: timedelta) -> Iterator[datetime]:
+        """Pass so many hours, and yield the instants on the way at which a person may look."""
+        end = self.now + timedelta(hours=hours)
+        while self.now < end:
+            self.pass_until(min(end, self.now + step))
+            yield self.now
+
     def pass_until(self, end: datetime) -> None:
         """Have the scheduler look whenever a tick is due, until `end`; runs end in between."""
         self._look()

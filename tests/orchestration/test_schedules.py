@@ -255,3 +255,31 @@ def test_no_weekend_makes_an_asset_look_stale_and_no_feast_makes_it_overdue() ->
     assert max(wait for wait in waits if wait <= timedelta(days=3, hours=1)) < warn
     assert max(waits) < fail
     assert max(waits) > warn, "control: the longest feast is longer than a weekend"
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "asked_from"),
+    [
+        ("after_close_us", MONDAY_CLOSE, "2026-03-07"),
+        ("ib_daily", TUESDAY_MORNING, "2026-03-07"),
+        ("weekly_reread", SUNDAY, "2025-12-09"),
+    ],
+)
+def test_no_schedule_asks_for_days_before_the_history_begins(
+    product: Place, name: str, at: datetime, asked_from: str
+) -> None:
+    """They have no partitions: Dagster fails a run that names one."""
+    start = date(2026, 3, 8)
+    settings.export(replace(product.configured, history_start=start))
+    assert {days(request)[0] for request in asked(product, name, at)} == {start.isoformat()}
+    settings.export(replace(product.configured, history_start=date(2015, 1, 1)))
+    assert {days(request)[0] for request in asked(product, name, at)} == {asked_from}, "control: an older history"
+
+
+def test_every_load_of_a_young_history_names_days_that_there_are(product: Place) -> None:
+    settings.export(replace(product.configured, history_start=date(2026, 3, 9)))
+    with_gateway_young = replace(settings.load(), ib=replace(product.configured.ib, tws_host="127.0.0.1"))
+    settings.export(with_gateway_young)
+    for name in ("after_close_us", "during_sessions_every_quarter"):
+        for request in asked(product, name, MONDAY_CLOSE if name == "after_close_us" else IN_SESSION):
+            assert "2026-03-09" <= days(request)[0] <= days(request)[1]

@@ -16,6 +16,9 @@ from apex_pipeline.orchestration.schedules import AFTER_CLOSE, catch_up, ib_dail
 from apex_pipeline.settings import Settings
 from apex_pipeline.store.repositories.timetable import TimetableRepository
 from tests.orchestration.simulated_days import DATA_TYPES, Run, Simulation, add_trade, override, simulated, trading_days
+from tests.store import coverage_book as book
+from tests.store.deadlines import BEFORE, keep_days, late_at
+from tests.store.rows import value
 
 CLOSE = dict(zip(CALENDARS, AFTER_CLOSE, strict=True))
 THURSDAY = datetime(2026, 3, 5, tzinfo=UTC)
@@ -141,6 +144,31 @@ def test_a_load_that_takes_longer_than_a_day_keeps_the_next_tick_from_starting_a
         assert [(run.broker, run.first, run.last) for run in reread] == [("ib", date(2025, 12, 9), date(2026, 3, 8))], (
             "Futu's is under way"
         )
+
+
+def test_no_deadline_is_missed_over_weekends_and_holidays_and_all_are_when_nothing_runs(
+    server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New York rests on Monday the 16th, Hong Kong from the 17th to the 19th."""
+    only = [CLOSE["US"], CLOSE["HK"], ib_daily, weekly_reread]
+    with simulated(server_url, tmp_path, datetime(2026, 2, 13, tzinfo=UTC), monkeypatch, only) as simulation:
+        keep_days(simulation.db, date(2026, 1, 1), date(2026, 4, 30), "XNYS", "XHKG")
+        begin(simulation, ("futu", "US"), ("futu", "HK"), ("ib", "US"))
+        book.received(simulation.db, _newest_load(simulation), book.WEB)
+        before: list[datetime] = []
+        for moment in simulation.pass_by(12 * 24, timedelta(hours=2)):
+            assert late_at(simulation.db, moment) == [], moment
+            before += [moment] if late_at(simulation.db, moment, BEFORE) else []
+        assert simulation.errors == []
+        assert {f"{moment:%m-%d}" for moment in before} >= {"02-18", "02-24"}, (
+            "control: hours of weekdays were late on the night after every Monday"
+        )
+        accounts = {account for account, _ in late_at(simulation.db, simulation.now + timedelta(hours=29))}
+        assert accounts == {"F1", "F2", "U1"}, "control: a day and five hours without any load"
+
+
+def _newest_load(simulation: Simulation) -> int:
+    return value(simulation.db.url, "SELECT max(load_id) FROM loads WHERE broker = 'IB'")
 
 
 @pytest.mark.slow

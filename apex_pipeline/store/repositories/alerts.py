@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from apex_pipeline.domain.alerts import Alert, AlertKind, pause_after
+from apex_pipeline.domain.alerts import LONGEST_PAUSE, Alert, AlertKind, pause_after
 from apex_pipeline.domain.checks import Severity
 from apex_pipeline.store.copy_text import to_json
 from apex_pipeline.store.db import Database
@@ -110,7 +110,7 @@ class AlertRepository:
 
 
 def _begun(tx: Transaction, channel: str, between: timedelta, write: Write, at: datetime) -> Message | None:
-    waiting: Row = tx.fetchrow("alert_waiting", channel=channel) or {}
+    waiting: Row = tx.fetchrow("alert_waiting", channel=channel, at=at) or {}
     if waiting["message_uid"] is None:
         if waiting["told_at"] is not None and at - waiting["told_at"] < between:
             return None
@@ -119,7 +119,7 @@ def _begun(tx: Transaction, channel: str, between: timedelta, write: Write, at: 
             return None
         waiting = {**waiting, "message_uid": str(uuid4()), "attempts": 0, "is_uncertain": False}
         tx.execute("alert_message_add", message_uid=waiting["message_uid"], channel=channel, at=at)
-    elif waiting["next_attempt_at"] > at:
+    elif at < waiting["next_attempt_at"] <= at + LONGEST_PAUSE:  # a clock that was ahead holds nothing back
         return None
     else:
         untold = [] if waiting["is_uncertain"] else _untold(tx, channel)
