@@ -16,8 +16,9 @@ from apex_pipeline.orchestration.partitions import FRESHNESS
 from apex_pipeline.store.tables import ROW_CLASSES, RawRow
 
 OWNERS = ["team:apex"]
-PAGES_AT = "/apex/docs/"
-"""Where the guard serves the pages of docs/."""
+PROJECT_AT = "/apex/"
+"""Where the project's pages are served beside Dagster's."""
+PAGES_AT = f"{PROJECT_AT}docs/"
 
 
 def asset_spec(table: str, group: str, deps: Sequence[str] = (), kinds: Sequence[str] = ("postgres",)) -> dg.AssetSpec:
@@ -66,17 +67,14 @@ def column_lineage(table: str) -> dict[str, Any]:
 
     Dagster reads it from materializations.
     """
-    told = {name: [_dep(source) for source in sources] for name, sources in _lineage().get(table, {}).items()}
+    chief: Mapping[str, Sequence[str]] = _catalogue()["lineage"].get(table, {})
+    told = {name: [_dep(source) for source in sources] for name, sources in chief.items()}
     return {"dagster/column_lineage": dg.TableColumnLineage(told)} if told else {}
 
 
 def _dep(source: str) -> dg.TableColumnDep:
     table, _, column = source.partition(".")
     return dg.TableColumnDep(asset_key=dg.AssetKey(table), column_name=column)
-
-
-def _lineage() -> Mapping[str, Mapping[str, Sequence[str]]]:
-    return _catalogue()["lineage"]
 
 
 SQL_TYPES: Mapping[type, str] = {

@@ -14,6 +14,8 @@ from apex_pipeline.brokers.registry import normalizing_ports
 from apex_pipeline.domain.calendars import CALENDARS, ZONES
 from apex_pipeline.domain.models import Broker
 from apex_pipeline.domain.timetable import (
+    STATEMENT_TIME,
+    STATEMENT_ZONE,
     Due,
     MarketCalendar,
     NotDue,
@@ -27,7 +29,7 @@ from apex_pipeline.domain.timetable import (
 from apex_pipeline.live.broker_snapshots import tells_of_today
 from apex_pipeline.live.history import ZONE
 from apex_pipeline.live.snapshot_plan import plan_of
-from apex_pipeline.orchestration.assets import DERIVED, MARKET
+from apex_pipeline.orchestration.assets import DERIVED, MARKET, RECONCILIATION_TABLES
 from apex_pipeline.orchestration.checks import checks
 from apex_pipeline.orchestration.described import schedule
 from apex_pipeline.orchestration.jobs import daily_job, derive_job, intraday_config, intraday_job
@@ -42,14 +44,12 @@ from apex_pipeline.settings import Settings
 from apex_pipeline.store.db import Database
 from apex_pipeline.store.repositories.timetable import TimetableRepository
 
-NEW_YORK = "America/New_York"
 STATUS = dg.DefaultScheduleStatus.RUNNING if settings.load().schedules else dg.DefaultScheduleStatus.STOPPED
 """Whoever starts the product has all of them running; `schedules.enabled: false` and the demo leave them stopped."""
 
 TRAILING_DAYS = 90
 ATTEMPTS = 3
 """Catch-ups of the same days on one day: what fails three times waits for tomorrow, or for a person."""
-RECONCILED_TABLES = ("recon_breaks", "reconciliation_report")
 
 Asked = dg.SkipReason | Sequence[dg.RunRequest]
 
@@ -153,7 +153,9 @@ def _cron(tick: time) -> str:
     return f"{tick.minute} {tick.hour} * * *"
 
 
-@schedule(cron_schedule="30 6 * * *", job=daily_job, execution_timezone=NEW_YORK, default_status=STATUS)
+@schedule(
+    cron_schedule=_cron(STATEMENT_TIME), job=daily_job, execution_timezone=STATEMENT_ZONE.key, default_status=STATUS
+)
 def ib_daily(context: dg.ScheduleEvaluationContext, storage: Storage) -> Asked:
     """Early in the morning of New York: the statement of the day before, if a market of IB's accounts traded then."""
     at = _at(context)
@@ -309,7 +311,7 @@ def monthly_reconciliation(context: dg.ScheduleEvaluationContext, storage: Stora
         dg.RunRequest(
             run_key=f"{month} {since.year}",
             tags={RANGE_START: since.isoformat(), RANGE_END: until.isoformat()},
-            asset_selection=_keys(RECONCILED_TABLES),
+            asset_selection=_keys(RECONCILIATION_TABLES),
             asset_check_keys=list(checks.check_keys),
         )
         for since, until in years

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
+from apex_pipeline.orchestration.catalogue import PROJECT_AT
 from apex_pipeline.settings import PROJECT_DIR
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -26,13 +27,13 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def docs_route(project: Path = PROJECT_DIR) -> Route:
-    """The pages of a project as HTML, at their own places below /apex/, so that their links lead to one another."""
+    """The pages of a project as HTML, each at its own place, so that their links lead to one another."""
 
     async def page(request: Request) -> HTMLResponse:
         text = text_of(project, request.path_params["page"])
         return HTMLResponse(as_html(text), headers={"content-security-policy": POLICY})
 
-    return Route("/apex/{page:path}", page)
+    return Route(f"{PROJECT_AT}{{page:path}}", page)
 
 
 def text_of(project: Path, page: str) -> str:

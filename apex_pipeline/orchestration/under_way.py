@@ -4,15 +4,10 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from apex_pipeline.orchestration.dead_runs import UNFINISHED
 from apex_pipeline.orchestration.steps import RAW_TABLES
 
-UNFINISHED = (
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-)
+QUEUED_OR_RUNNING = [dg.DagsterRunStatus.QUEUED, *UNFINISHED]
 NEVER_LOADING = frozenset({"derive_job", "bars_job", "snapshot_job", "maintenance_job"})
 
 
@@ -27,7 +22,7 @@ def load_of_broker(instance: dg.DagsterInstance, broker: str) -> str | None:
 
 
 def _first(instance: dg.DagsterInstance, tags: Mapping[str, str], broker: str | None = None) -> str | None:
-    for run in instance.get_runs(filters=dg.RunsFilter(statuses=list(UNFINISHED), tags=dict(tags))):
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=QUEUED_OR_RUNNING, tags=dict(tags))):
         if broker is None or _loads(run, broker):
             return f"run {run.run_id[:8]} of {run.job_name} is {run.status.value.lower().replace('_', ' ')}"
     return None

@@ -15,6 +15,7 @@ from apex_pipeline.definitions import defs
 from apex_pipeline.domain.calendars import CALENDARS
 from apex_pipeline.orchestration.assets import ASSETS
 from apex_pipeline.orchestration.checks import checks
+from apex_pipeline.orchestration.dead_runs import UNFINISHED
 from apex_pipeline.orchestration.location import definitions
 from apex_pipeline.orchestration.partitions import FRESH, TIMEZONE, daily
 from apex_pipeline.orchestration.resources import Storage
@@ -22,7 +23,7 @@ from apex_pipeline.orchestration.schedules import SCHEDULES
 from apex_pipeline.orchestration.sensors import SENSORS
 from apex_pipeline.orchestration.steps import CASH_STEP, RAW_TABLES, STEPS
 from apex_pipeline.orchestration.tags import BROKER_TAG, RANGE_END, RANGE_START, SESSION_TAG
-from apex_pipeline.orchestration.under_way import UNFINISHED, load_of_broker
+from apex_pipeline.orchestration.under_way import load_of_broker
 from tests.domain.test_timetable import loaded, market
 from tests.orchestration.conftest import Place
 from tests.orchestration.simulated_days import add_trade, use_instance, write_load
@@ -153,7 +154,7 @@ def test_snapshots_that_are_switched_off_are_not_taken(product: Place) -> None:
     assert skipped(product, "snapshots_every_few_minutes", IN_SESSION) == "snapshots.enabled is false"
 
 
-@pytest.mark.parametrize("status", [one for one in UNFINISHED if one is not dg.DagsterRunStatus.QUEUED])
+@pytest.mark.parametrize("status", UNFINISHED)
 def test_a_load_that_goes_on_keeps_every_other_of_its_broker_waiting(
     product: Place, status: dg.DagsterRunStatus
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from apex_pipeline.orchestration.assets import ASSETS
-from apex_pipeline.orchestration.catalogue import PAGES_AT, page_of
+from apex_pipeline.orchestration.catalogue import PAGES_AT, PROJECT_AT, page_of
 from apex_pipeline.orchestration.ui_docs import as_html, text_of
 from apex_pipeline.settings import PROJECT_DIR
 
@@ -14,7 +14,7 @@ from apex_pipeline.settings import PROJECT_DIR
 def test_every_asset_has_its_page() -> None:
     specs = [spec for asset in ASSETS for spec in asset.specs]
     pages = {page_of(spec.key.to_user_string(), str(spec.group_name)) for spec in specs}
-    assert all(text_of(PROJECT_DIR, f"{PAGES_AT.removeprefix('/apex/')}{page}").startswith("# ") for page in pages)
+    assert all(text_of(PROJECT_DIR, f"{PAGES_AT.removeprefix(PROJECT_AT)}{page}").startswith("# ") for page in pages)
     assert all(f"]({PAGES_AT}" in (spec.description or "") for spec in specs)
 
 
