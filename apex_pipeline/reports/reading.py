@@ -118,16 +118,11 @@ def break_row(row: Mapping[str, Any]) -> dict[str, Any]:
     told = {
         **{name: value for name, value in row.items() if name not in ("check_name", "age_bd", "break_uid")},
         "check": f"{about.check_id} {row['check_name'].replace('_', ' ')}",
-        "what_to_do": what_to_do(row["break_uid"]),
+        "what_to_do": "apex breaks --explain {0}; apex why {0}".format(row["break_uid"]),
     }
     if "age_bd" in row:
         told["age_in_business_days"] = row["age_bd"]
     return {name: told[name] for name in sorted(told, key=_place)}
-
-
-def what_to_do(break_uid: str) -> str:
-    """The commands that tell all that is known of a break, and the records that it comes from."""
-    return f"apex breaks --explain {break_uid}; apex why {break_uid}"
 
 
 def _place(column: str) -> int:

@@ -27,7 +27,6 @@ from tests.deploy.test_celery_files import flat
 
 FOLDER = PROJECT_DIR / "deploy" / "kubernetes"
 VERSIONS = ("1.31", kubernetes_validate.latest_version())
-IMAGE = {"repository", "tag", "pullPolicy"}
 POD = {
     "annotations", "nodeSelector", "affinity", "tolerations", "podSecurityContext", "securityContext", "resources",
     "livenessProbe", "startupProbe", "volumes", "volumeMounts", "labels", "env", "envConfigMaps", "envSecrets",
